@@ -1,1 +1,31 @@
-//! stub
+//! Switchhook stands beside an existing Asterisk or FreeSWITCH and gives it routing webhooks: in the middle of a
+//! call the dialplan asks, the user's own web server decides, and the answer comes back as channel variables.
+//!
+//! The modules, from the inside out. The pure ones name no socket, no clock and no task: bytes and time come in as
+//! arguments, what is to be done comes out as values.
+//!
+//! | module | what it is | names |
+//! |---|---|---|
+//! | [`terms`] | the field's words as types, the definitions, the journal | nothing of ours |
+//! | [`call`] | one call, whatever the PBX | `terms` |
+//! | [`webhook`] | request, answer, exchange, signature, address policy | `terms` |
+//! | [`guard`] | lockout after wrong codes | `terms` |
+//! | [`asterisk`] | FastAGI: codec, commands, session | `call`, `terms` |
+//! | [`config`] | the file: one table of keys, every problem at once | pure modules |
+//! | [`io`] | listeners, the loop that drives one call, one HTTP hop | `config`, pure modules |
+//! | [`store`] | SQLite: the journal, the lockouts | `config`, pure modules |
+//! | [`stage`] | plays a PBX and a web server, for the demonstration, `call` and tests | pure modules |
+//! | [`app`] | configuration to running tasks; reload and drain | all of the above |
+//! | [`cli`] | one file per subcommand | `app` |
+
+pub mod app;
+pub mod asterisk;
+pub mod call;
+pub mod cli;
+pub mod config;
+pub mod guard;
+pub mod io;
+pub mod stage;
+pub mod store;
+pub mod terms;
+pub mod webhook;

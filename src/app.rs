@@ -1,0 +1,1 @@
+//! Configuration to running tasks: the only place where all layers meet.

@@ -1,0 +1,305 @@
+//! Texts with `{variables}`, compiled when the configuration is read.
+//!
+//! `{name}`, `{name|filter|filter:argument}`. Values are encoded for the place where they stand; the text around them
+//! is left as it is. RFC 6570 level 1 with filters.
+
+use std::ops::Range;
+
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+
+use super::Numbers;
+
+/// Everything but RFC 3986's unreserved characters.
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+
+/// A compiled template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    text: String,
+    parts: Vec<Part>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Part {
+    Literal(String),
+    Value { variable: Variable, filters: Vec<Filter> },
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Filter {
+    Default(String),
+    E164,
+    National,
+    Digits,
+    Last(usize),
+    PlusOff,
+}
+
+/// Where a template stands: what may be in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// A URL, a body or a header of a routing webhook.
+    Request,
+    /// A caller name. `code` says whether `{code}` may be shown.
+    CallerName {
+        /// The entry is no secret (`ivr.secret = false`).
+        code: bool,
+    },
+}
+
+/// How values are written into the text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Encoding {
+    /// Percent-encoded to RFC 3986's unreserved characters: URLs and forms.
+    Percent,
+    /// Escaped as inside a JSON string.
+    Json,
+    /// Without control characters: header values.
+    Header,
+    /// As they are.
+    Plain,
+}
+
+macro_rules! variables {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
+        /// What a template can name.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        pub enum Variable { $($(#[$doc])* $variant,)+ }
+
+        impl Variable {
+            /// Every one of them.
+            pub const ALL: &'static [Variable] = &[$(Variable::$variant,)+];
+
+            /// Its name between the braces.
+            pub const fn name(self) -> &'static str {
+                match self { $(Variable::$variant => $name,)+ }
+            }
+        }
+    };
+}
+
+variables! {
+    /// The digits that the caller entered.
+    Code = "code",
+    /// The number that was called.
+    Did = "did",
+    /// The caller's number.
+    CallerId = "callerid",
+    /// The caller's name.
+    CallerName = "callername",
+    /// The journal's id.
+    Call = "call",
+    /// The PBX's id of the call.
+    CallUniqueId = "calluniqueid",
+    /// The caller's number.
+    CallFrom = "callfrom",
+    /// The number that was called.
+    CallTo = "callto",
+    /// The extension in the dialplan.
+    Extension = "extension",
+    /// The account code.
+    Account = "account",
+    /// When the request is made, ms since 1970.
+    Timestamp = "timestamp",
+    /// When the call entered the PBX, ms since 1970.
+    Start = "start",
+}
+
+/// Where a template gets its values.
+pub trait Values {
+    /// The value, empty when there is none.
+    fn value(&self, variable: Variable) -> std::borrow::Cow<'_, str>;
+
+    /// How numbers are written here, for `|e164` and `|national`.
+    fn numbers(&self) -> &Numbers;
+}
+
+/// What is wrong with a template.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{problem}")]
+pub struct TemplateError {
+    /// Bytes of the text that it is about.
+    pub range: Range<usize>,
+    /// What is wrong, and what would be right.
+    pub problem: String,
+}
+
+impl Template {
+    /// Compiles a text. Every mistake is reported, in the text's order. A brace that begins no variable, such as JSON's,
+    /// is text.
+    pub fn parse(text: &str, place: Place) -> Result<Template, Vec<TemplateError>> {
+        let mut parts = Vec::new();
+        let mut errors = Vec::new();
+        let mut literal = String::new();
+        let mut at = 0;
+        while let Some(open) = text[at..].find('{').map(|i| at + i) {
+            literal.push_str(&text[at..open]);
+            let inside = &text[open + 1..];
+            let begins = inside.starts_with(|c: char| c.is_ascii_lowercase());
+            match inside.find(['{', '}', '\n', '"']) {
+                Some(len) if begins && inside[len..].starts_with('}') => {
+                    match parse_value(&inside[..len], open + 1, place) {
+                        Ok(part) => {
+                            if !literal.is_empty() {
+                                parts.push(Part::Literal(std::mem::take(&mut literal)));
+                            }
+                            parts.push(part);
+                        }
+                        Err(mut found) => errors.append(&mut found),
+                    }
+                    at = open + 1 + len + 1;
+                }
+                _ => {
+                    literal.push('{');
+                    at = open + 1;
+                }
+            }
+        }
+        literal.push_str(&text[at..]);
+        if !literal.is_empty() {
+            parts.push(Part::Literal(literal));
+        }
+        if errors.is_empty() { Ok(Template { text: text.to_owned(), parts }) } else { Err(errors) }
+    }
+
+    /// The text as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// Whether it names the variable.
+    pub fn uses(&self, wanted: Variable) -> bool {
+        self.parts.iter().any(|p| matches!(p, Part::Value { variable, .. } if *variable == wanted))
+    }
+
+    /// The byte at which the first variable stands, if there is one. What comes before it is the same for every call.
+    pub fn first_variable(&self) -> Option<usize> {
+        match self.parts.as_slice() {
+            [] => None,
+            [Part::Value { .. }, ..] => Some(0),
+            [Part::Literal(text)] => {
+                debug_assert_eq!(text.len(), self.text.len());
+                None
+            }
+            [Part::Literal(text), ..] => Some(text.len()),
+        }
+    }
+
+    /// The text with its values.
+    pub fn render(&self, values: &dyn Values, encoding: Encoding) -> String {
+        let mut out = String::with_capacity(self.text.len() + 32);
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => out.push_str(text),
+                Part::Value { variable, filters } => {
+                    push_encoded(&mut out, &filtered(values, *variable, filters), encoding);
+                }
+            }
+        }
+        out
+    }
+}
+
+fn parse_value(inside: &str, offset: usize, place: Place) -> Result<Part, Vec<TemplateError>> {
+    let mut errors = Vec::new();
+    let mut pieces = inside.split('|');
+    let name = pieces.next().unwrap_or_default();
+    let variable = Variable::ALL.iter().copied().find(|v| v.name() == name);
+    let mut fail = |range: Range<usize>, problem: String| errors.push(TemplateError { range, problem });
+    match variable {
+        None => {
+            let known: Vec<&str> = known(place).map(Variable::name).collect();
+            fail(
+                offset..offset + name.len(),
+                format!("unknown variable {{{name}}}; known: {}", known.join(" ")),
+            );
+        }
+        Some(Variable::Code) if place == (Place::CallerName { code: false }) => fail(
+            offset..offset + name.len(),
+            "{code} is a secret and cannot be shown as a name; a menu choice can: ivr.secret = false"
+                .to_owned(),
+        ),
+        Some(_) => {}
+    }
+    let mut filters = Vec::new();
+    let mut at = offset + name.len() + 1;
+    for piece in pieces {
+        match parse_filter(piece) {
+            Some(filter) => filters.push(filter),
+            None => fail(
+                at..at + piece.len(),
+                format!(
+                    "unknown filter |{piece}; known: |default:TEXT |e164 |national |digits |last:N |plus:off"
+                ),
+            ),
+        }
+        at += piece.len() + 1;
+    }
+    match variable {
+        Some(variable) if errors.is_empty() => Ok(Part::Value { variable, filters }),
+        _ => Err(errors),
+    }
+}
+
+fn known(place: Place) -> impl Iterator<Item = Variable> {
+    Variable::ALL
+        .iter()
+        .copied()
+        .filter(move |v| place != (Place::CallerName { code: false }) || *v != Variable::Code)
+}
+
+fn parse_filter(piece: &str) -> Option<Filter> {
+    Some(match piece.split_once(':').map_or((piece, None), |(name, arg)| (name, Some(arg))) {
+        ("default", Some(text)) => Filter::Default(text.to_owned()),
+        ("e164", None) => Filter::E164,
+        ("national", None) => Filter::National,
+        ("digits", None) => Filter::Digits,
+        ("last", Some(n)) => Filter::Last(n.parse().ok().filter(|n| *n > 0)?),
+        ("plus", Some("off")) => Filter::PlusOff,
+        _ => return None,
+    })
+}
+
+fn filtered(values: &dyn Values, variable: Variable, filters: &[Filter]) -> String {
+    let mut value = values.value(variable).into_owned();
+    for filter in filters {
+        match filter {
+            Filter::Default(text) if value.is_empty() => value.clone_from(text),
+            Filter::Default(_) => {}
+            Filter::E164 => value = values.numbers().e164(&value),
+            Filter::National => value = values.numbers().national(&value),
+            Filter::Digits => value.retain(|c| c.is_ascii_digit()),
+            Filter::Last(n) => {
+                let skip = value.chars().count().saturating_sub(*n);
+                value = value.chars().skip(skip).collect();
+            }
+            Filter::PlusOff => {
+                if let Some(rest) = value.strip_prefix('+') {
+                    value = rest.to_owned();
+                }
+            }
+        }
+    }
+    value
+}
+
+fn push_encoded(out: &mut String, value: &str, encoding: Encoding) {
+    match encoding {
+        Encoding::Percent => out.extend(utf8_percent_encode(value, RESERVED)),
+        Encoding::Plain => out.push_str(value),
+        Encoding::Header => out.extend(value.chars().filter(|c| !c.is_control())),
+        Encoding::Json => {
+            for c in value.chars() {
+                match c {
+                    '"' => out.push_str("\\\""),
+                    '\\' => out.push_str("\\\\"),
+                    c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                        // All of them are in the basic plane: one unit each.
+                        out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                    }
+                    c => out.push(c),
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,3 @@
+//! Everything that needs more than one module, in one test binary. No PBX is needed.
+
+mod layers;
