@@ -1,1 +1,164 @@
 //! Configuration to running tasks: the only place where all layers meet.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crate::config::Config;
+use crate::guard::Lockout;
+use crate::io::{Answers, FastAgi, Hook, Keeper, Registry, Shared, start_workers, tls_settings};
+use crate::terms::Webhook;
+use crate::webhook::{Plan, Policy};
+
+/// How long calls that got their `shutdown` may take to leave.
+const LEAVE_TIME: Duration = Duration::from_secs(6);
+
+/// How often a drain looks whether the calls are over.
+const DRAIN_LOOK: Duration = Duration::from_millis(20);
+
+/// A running daemon.
+pub struct App {
+    shared: Arc<Shared>,
+    config: Config,
+    address: SocketAddr,
+    workers: Vec<JoinHandle<()>>,
+}
+
+/// Why it could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The configuration has no listener: nothing could ever ask.
+    #[error("the configuration opens no listener; add [fastagi] with listen = \"127.0.0.1:4573\"")]
+    NoListener,
+    /// An address could not be bound.
+    #[error("cannot listen on {address}: {source}")]
+    Bind {
+        /// The address.
+        address: SocketAddr,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The TLS library refused its settings.
+    #[error("TLS: {0}")]
+    Tls(#[from] tokio_rustls::rustls::Error),
+    /// A thread could not be started.
+    #[error("cannot start a worker: {0}")]
+    Worker(#[source] std::io::Error),
+}
+
+impl App {
+    /// Binds the listeners, then starts the workers. `keeper` gets what is to be kept.
+    pub fn start(config: Config, keeper: Box<dyn Keeper>) -> Result<App, StartError> {
+        let fastagi = config.fastagi.as_ref().ok_or(StartError::NoListener)?;
+        let tls = tls_settings()?;
+        let bind = |source| StartError::Bind { address: fastagi.listen, source };
+        let listener = FastAgi::bind(fastagi.listen, fastagi.max_calls).map_err(bind)?;
+        let address = listener.address().map_err(bind)?;
+        let shared = Arc::new(Shared::new(registry(&config, None), keeper));
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let workers = start_workers(&shared, listener, &tls, threads).map_err(StartError::Worker)?;
+        Ok(App { shared, config, address, workers })
+    }
+
+    /// Where FastAGI is bound.
+    pub fn fastagi(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Calls that are open.
+    pub fn open_calls(&self) -> usize {
+        self.shared.open_calls()
+    }
+
+    /// The lockouts, by webhook.
+    pub fn lockouts(&self) -> Lockouts {
+        Lockouts(self.shared.clone())
+    }
+
+    /// Takes a new configuration. Calls that are open keep what they began with. Returns the changed keys that only a
+    /// restart applies.
+    pub fn reload(&mut self, config: Config) -> Vec<&'static str> {
+        let before = self.shared.registry.load_full();
+        let waiting = self.config.needs_restart(&config);
+        self.shared.registry.store(Arc::new(registry(&config, Some(&before))));
+        self.config = config;
+        waiting
+    }
+
+    /// Stops: the listener first, then up to `patience` for the calls that are open, then the rest with `shutdown`.
+    /// Returns how many were cut. `hurry` ends the patience.
+    pub async fn drain(self, patience: Duration, hurry: impl Future<Output = ()>) -> usize {
+        self.shared.stop.cancel();
+        let over = async |within: Duration| {
+            let end = Instant::now() + within;
+            while self.shared.open_calls() > 0 && Instant::now() < end {
+                tokio::time::sleep(DRAIN_LOOK).await;
+            }
+        };
+        tokio::select! {
+            () = over(patience) => {}
+            () = hurry => {}
+        }
+        let cut = self.shared.open_calls();
+        self.shared.cut.cancel();
+        over(LEAVE_TIME).await;
+        if self.shared.open_calls() == 0 {
+            for worker in self.workers {
+                if worker.join().is_err() {
+                    tracing::error!("a worker had panicked");
+                }
+            }
+        }
+        cut
+    }
+}
+
+/// The lockouts of the running webhooks.
+#[derive(Clone)]
+pub struct Lockouts(Arc<Shared>);
+
+impl Lockouts {
+    /// Does something with a webhook's lockout; `None` when it has none.
+    pub fn with<T>(&self, webhook: &str, act: impl FnOnce(&mut Lockout) -> T) -> Option<T> {
+        self.0.registry.load().hooks.get(webhook)?.with_lockout(act)
+    }
+
+    /// Does something with every lockout.
+    pub fn each(&self, mut act: impl FnMut(&str, &mut Lockout)) {
+        for (name, hook) in &self.0.registry.load().hooks {
+            hook.with_lockout(|lockout| act(name.as_str(), lockout));
+        }
+    }
+}
+
+/// The run-time side of a configuration. What callers have entered wrongly lives on over a reload.
+fn registry(config: &Config, before: Option<&Registry>) -> Registry {
+    let mut hooks = HashMap::with_capacity(config.webhooks.len());
+    for (name, webhook) in &config.webhooks {
+        let earlier = before.and_then(|b| b.hooks.get(name));
+        hooks.insert(name.clone(), Arc::new(hook(webhook, earlier)));
+    }
+    Registry {
+        hooks,
+        numbers: config.numbers.clone(),
+        policy: Arc::new(Policy::new(config.egress.deny.clone(), config.egress.allow.clone())),
+        fastagi_allow: config.fastagi.as_ref().map(|f| f.allow.clone()).unwrap_or_default(),
+    }
+}
+
+fn hook(webhook: &Arc<Webhook>, earlier: Option<&Arc<Hook>>) -> Hook {
+    let rule = webhook.ivr.as_ref().filter(|ivr| ivr.secret).and_then(|ivr| ivr.lockout);
+    let lockout = rule.map(|rule| {
+        let kept = earlier.and_then(|hook| hook.lockout.clone());
+        if let Some(lockout) = kept {
+            lockout.lock().unwrap_or_else(std::sync::PoisonError::into_inner).set_rule(rule);
+            return lockout;
+        }
+        Arc::new(Mutex::new(Lockout::new(rule)))
+    });
+    let secret_code = webhook.ivr.as_ref().is_some_and(|ivr| ivr.secret);
+    let answers = (!webhook.cache.is_zero() && !secret_code).then(Answers::default);
+    Hook { webhook: webhook.clone(), plan: Arc::new(Plan::new(webhook)), lockout, answers }
+}

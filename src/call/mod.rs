@@ -251,18 +251,8 @@ impl Call {
                 self.handle_verdict(now, answered)
             }
             Input::Answered(_) => {}
-            Input::HungUp => {
-                if self.is_underway() {
-                    self.note(now, What::HungUp);
-                    self.fail(now, Failure::new(Reason::Hangup, "the caller hung up"));
-                }
-            }
-            Input::Shutdown => {
-                if self.is_underway() {
-                    self.note(now, What::Shutdown);
-                    self.fail(now, Failure::new(Reason::Shutdown, "the daemon is going down"));
-                }
-            }
+            Input::HungUp => self.cut(now, What::HungUp, Reason::Hangup, "the caller hung up"),
+            Input::Shutdown => self.cut(now, What::Shutdown, Reason::Shutdown, "the daemon is going down"),
             Input::Gone => self.handle_gone(now),
         }
     }
@@ -273,8 +263,7 @@ impl Call {
             return;
         }
         if self.is_underway() {
-            self.note(now, What::Deadline);
-            self.fail(now, Failure::new(Reason::Timeout, "the time for the whole call was over"));
+            self.cut(now, What::Deadline, Reason::Timeout, "the time for the whole call was over");
         } else if self.state == State::AwaitLeave {
             self.note(
                 now,
@@ -389,6 +378,15 @@ impl Call {
             }
             Status::Nak => self.fail(now, Failure::new(Reason::Nak, "the web server said NAK")),
             Status::Err => self.fail(now, Failure::new(Reason::Err, "the web server said ERR")),
+        }
+    }
+
+    /// Ends what is underway: nobody waits for the verdict any more.
+    fn cut(&mut self, now: Instant, what: What, reason: Reason, detail: &str) {
+        if self.is_underway() {
+            self.note(now, what);
+            self.cancel_ask();
+            self.fail(now, Failure::new(reason, detail));
         }
     }
 
@@ -507,7 +505,6 @@ impl Call {
     }
 
     fn fail(&mut self, now: Instant, failure: Failure) {
-        self.cancel_ask();
         self.journal.result = CallResult::Failed;
         self.journal.reason = failure.reason;
         self.failure = Some(failure);

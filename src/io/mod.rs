@@ -1,1 +1,15 @@
 //! Sockets and tasks: listeners, the loop that drives one call, one HTTP hop.
+
+mod ask;
+mod connect;
+mod drive;
+mod flight;
+mod http;
+mod listen;
+mod registry;
+mod worker;
+
+pub use flight::Answers;
+pub use http::{Http, tls_settings};
+pub use registry::{Hook, Keeper, Registry};
+pub use worker::{FastAgi, Shared, start_workers};

@@ -153,6 +153,8 @@ pub enum What {
         /// Its age, ms.
         age_ms: u64,
     },
+    /// Another call was asking the same: its answer was waited for.
+    Joined,
     /// The answer was read.
     Answer {
         /// ACK, NAK or ERR.

@@ -1,0 +1,167 @@
+//! The FastAGI listener: who may come in, how many, and what happens when there is no descriptor left.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio_util::task::TaskTracker;
+
+use super::drive::Driver;
+use super::worker::Worker;
+use crate::asterisk::agi;
+
+/// Connections that the kernel keeps for us while we are busy. An Asterisk gives up after 2 s (measured).
+const BACKLOG: u32 = 1024;
+
+/// Calls above `max_calls` that still get an answer, `overload`. Beyond them a connection is closed at once: the
+/// dialplan goes on without an answer.
+const OVERLOAD_ANSWERS: usize = 256;
+
+/// Connections of one peer that have not yet said what they want. A real PBX says it in its first two segments; only a
+/// stranger, or a broken link, has many of them.
+const UNOPENED_PER_PEER: usize = 512;
+
+/// How long nothing is accepted when there is no descriptor or memory left. Calls that end give some back.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
+
+/// At most one line about refused connections in this time.
+const TELL_EVERY: Duration = Duration::from_secs(10);
+
+/// Counts connections, for all workers.
+#[derive(Debug)]
+pub(super) struct Gate {
+    max_calls: usize,
+    unopened: Mutex<HashMap<IpAddr, usize>>,
+    refused: Mutex<Refused>,
+}
+
+#[derive(Debug, Default)]
+struct Refused {
+    since_told: u64,
+    told: Option<Instant>,
+}
+
+impl Gate {
+    pub(super) fn new(max_calls: usize) -> Gate {
+        Gate { max_calls, unopened: Mutex::default(), refused: Mutex::default() }
+    }
+
+    /// Counts one more connection of a peer, unless there are too many.
+    fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Unopened> {
+        let mut unopened = self.unopened.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = unopened.entry(peer).or_default();
+        if *count >= UNOPENED_PER_PEER {
+            return None;
+        }
+        *count += 1;
+        Some(Unopened { gate: self.clone(), peer })
+    }
+
+    fn refuse(&self, peer: SocketAddr, why: &str) {
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        refused.since_told += 1;
+        if refused.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+            tracing::warn!(%peer, why, count = refused.since_told, "refused a FastAGI connection");
+            *refused = Refused { since_told: 0, told: Some(Instant::now()) };
+        }
+    }
+}
+
+/// A connection that has not yet said what it wants.
+struct Unopened {
+    gate: Arc<Gate>,
+    peer: IpAddr,
+}
+
+impl Drop for Unopened {
+    fn drop(&mut self) {
+        let mut unopened = self.gate.unopened.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(count) = unopened.get_mut(&self.peer) {
+            *count -= 1;
+            if *count == 0 {
+                unopened.remove(&self.peer);
+            }
+        }
+    }
+}
+
+/// An open call, counted.
+struct Open(Rc<Worker>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.shared.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Binds a listener that several workers can share.
+pub(super) fn bind(listen: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = match listen {
+        SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+    };
+    socket.set_reuseaddr(true)?;
+    socket.bind(listen)?;
+    socket.listen(BACKLOG)?.into_std()
+}
+
+/// Accepts until `shared.stop`, then waits for the calls of this worker.
+pub(super) async fn accept(worker: Rc<Worker>, listener: std::net::TcpListener, gate: Arc<Gate>) {
+    let calls = TaskTracker::new();
+    let listener = match TcpListener::from_std(listener) {
+        Ok(listener) => listener,
+        Err(error) => return tracing::error!(%error, "a worker cannot listen: fewer calls at once"),
+    };
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            () = worker.shared.stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, peer)) => admit(&worker, &gate, &calls, stream, peer),
+            Err(error) if is_the_peers(&error) => {}
+            Err(error) => {
+                tracing::error!(%error, "cannot accept calls now; trying again");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+    drop(listener);
+    calls.close();
+    calls.wait().await;
+}
+
+/// The peer went away between its connect and our accept.
+fn is_the_peers(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+}
+
+fn admit(worker: &Rc<Worker>, gate: &Arc<Gate>, calls: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
+    let ip = peer.ip().to_canonical();
+    if !worker.shared.registry.load().fastagi_allow.iter().any(|net| net.contains(&ip)) {
+        return gate.refuse(peer, "its address is not in fastagi.allow");
+    }
+    let Some(unopened) = gate.enter(ip) else {
+        return gate.refuse(peer, "too many of its connections have not said what they want");
+    };
+    let open = worker.shared.open.fetch_add(1, Ordering::Relaxed) + 1;
+    let counted = Open(worker.clone());
+    if open > gate.max_calls + OVERLOAD_ANSWERS {
+        return gate.refuse(peer, "fastagi.max_calls calls are open");
+    }
+    if let Err(error) = stream.set_nodelay(true) {
+        return gate.refuse(peer, &error.to_string());
+    }
+    let session = agi::Session::new(Instant::now());
+    let driver = Driver::new(worker.clone(), session, "asterisk", open > gate.max_calls);
+    calls.spawn_local(async move {
+        driver.run(stream, move || drop(unopened)).await;
+        drop(counted);
+    });
+}

@@ -1,0 +1,116 @@
+//! The threads that carry calls, one per core, and what they share.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use arc_swap::ArcSwap;
+use tokio::runtime;
+use tokio::task::LocalSet;
+use tokio_rustls::rustls;
+use tokio_util::sync::CancellationToken;
+
+use super::http::Http;
+use super::listen::{Gate, accept};
+use super::registry::{Keeper, Registry};
+
+/// Sound files that are missing are told once each, up to so many: the name comes from the configuration alone.
+const TOLD_SOUNDS: usize = 1000;
+
+/// What all workers share.
+pub struct Shared {
+    /// The definitions of today.
+    pub registry: ArcSwap<Registry>,
+    /// Where calls leave what is to be kept.
+    pub keeper: Box<dyn Keeper>,
+    /// No new connection.
+    pub stop: CancellationToken,
+    /// Open calls end with `shutdown`.
+    pub cut: CancellationToken,
+    /// Calls that are open.
+    pub(super) open: AtomicUsize,
+    told_sounds: Mutex<HashSet<String>>,
+}
+
+impl Shared {
+    /// Everything that the workers begin with.
+    pub fn new(registry: Registry, keeper: Box<dyn Keeper>) -> Shared {
+        Shared {
+            registry: ArcSwap::from_pointee(registry),
+            keeper,
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+            open: AtomicUsize::new(0),
+            told_sounds: Mutex::default(),
+        }
+    }
+
+    /// Connections that are open.
+    pub fn open_calls(&self) -> usize {
+        self.open.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn warn_of_missing_sound(&self, prompt: &str) {
+        let mut told = self.told_sounds.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() < TOLD_SOUNDS && !told.contains(prompt) {
+            told.insert(prompt.to_owned());
+            tracing::warn!(sound = prompt, "the PBX has no such sound file; callers hear silence instead");
+        }
+    }
+}
+
+/// One thread's own things.
+pub(super) struct Worker {
+    pub(super) shared: Arc<Shared>,
+    pub(super) http: Rc<Http>,
+}
+
+/// A bound FastAGI listener and what it lets in.
+#[derive(Debug)]
+pub struct FastAgi {
+    listener: std::net::TcpListener,
+    gate: Arc<Gate>,
+}
+
+impl FastAgi {
+    /// Binds. `max_calls` is how many calls may be open.
+    pub fn bind(listen: SocketAddr, max_calls: usize) -> std::io::Result<FastAgi> {
+        Ok(FastAgi { listener: super::listen::bind(listen)?, gate: Arc::new(Gate::new(max_calls)) })
+    }
+
+    /// The bound address: the port that was chosen where 0 was asked for.
+    pub fn address(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
+    }
+}
+
+/// Starts the threads. Each ends when `shared.stop` was cancelled and its last call is over.
+pub fn start_workers(
+    shared: &Arc<Shared>,
+    fastagi: FastAgi,
+    tls: &Arc<rustls::ClientConfig>,
+    threads: usize,
+) -> std::io::Result<Vec<JoinHandle<()>>> {
+    let mut started = Vec::with_capacity(threads);
+    for index in 0..threads {
+        let listener = fastagi.listener.try_clone()?;
+        let (shared, tls, gate) = (shared.clone(), tls.clone(), fastagi.gate.clone());
+        let thread = std::thread::Builder::new().name(format!("calls-{index}"));
+        started.push(thread.spawn(move || work(shared, tls, listener, gate))?);
+    }
+    Ok(started)
+}
+
+fn work(shared: Arc<Shared>, tls: Arc<rustls::ClientConfig>, listener: std::net::TcpListener, gate: Arc<Gate>) {
+    let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "a worker could not start: fewer calls at once"),
+    };
+    LocalSet::new().block_on(&runtime, async move {
+        let worker = Rc::new(Worker { shared, http: Rc::new(Http::new(tls)) });
+        accept(worker, listener, gate).await;
+    });
+}
