@@ -106,6 +106,8 @@ pub struct Call {
     started: Instant,
     deadline: Instant,
     attempt: u32,
+    /// What the running entry plays, for the journal.
+    prompts: Vec<String>,
     code: Option<Code>,
     answer: Option<Answer>,
     failure: Option<Failure>,
@@ -213,6 +215,7 @@ impl Call {
             started: now,
             deadline,
             attempt: 0,
+            prompts: Vec::new(),
             code: None,
             answer: None,
             failure: None,
@@ -322,7 +325,7 @@ impl Call {
         let Some(webhook) = self.webhook.clone() else { return };
         let Some(ivr) = &webhook.ivr else { return };
         let shown = (!ivr.secret).then(|| code.reveal().to_owned());
-        let prompts = self.last_prompts(ivr);
+        let prompts = std::mem::take(&mut self.prompts);
         self.note(now, What::Entry { attempt: self.attempt, prompts, digits: code.len(), shown, ended });
         let fault = match ended {
             Ended::Hangup => return self.handle_input(now, Input::HungUp),
@@ -445,24 +448,6 @@ impl Call {
             digit_timeout: ivr.digit_timeout,
             max_digits: ivr.max_digits,
         }));
-    }
-
-    /// The prompts of the entry that just ended, for the journal.
-    fn last_prompts(&self, ivr: &Ivr) -> Vec<String> {
-        let again = self.attempt > 1;
-        let lead =
-            again.then(|| if self.last_was_silence() { &ivr.timeout_prompt } else { &ivr.error_prompt });
-        let start = (!again || ivr.repeat_start_prompt).then_some(&ivr.start_prompt);
-        lead.into_iter().chain(start).flatten().map(|p| self.prompt_name(p)).collect()
-    }
-
-    fn last_was_silence(&self) -> bool {
-        let fault = self.journal.steps.iter().rev().find_map(|s| match s.what {
-            What::EntryRefused { fault, .. } => Some(fault),
-            What::Answer { .. } => Some(EntryFault::Pattern),
-            _ => None,
-        });
-        fault == Some(EntryFault::Nothing)
     }
 
     fn prompt_name(&self, prompt: &Prompt) -> String {
