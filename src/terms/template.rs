@@ -3,11 +3,12 @@
 //! `{name}`, `{name|filter|filter:argument}`. Values are encoded for the place where they stand; the text around them
 //! is left as it is. RFC 6570 level 1 with filters.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Numbers;
+use super::{Code, Numbers};
 
 /// Everything but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -54,6 +55,8 @@ pub enum Encoding {
     Percent,
     /// Escaped as inside a JSON string.
     Json,
+    /// Escaped as in XML's text and attributes.
+    Xml,
     /// Without control characters: header values.
     Header,
     /// As they are.
@@ -108,7 +111,7 @@ variables! {
 /// Where a template gets its values.
 pub trait Values {
     /// The value, empty when there is none.
-    fn value(&self, variable: Variable) -> std::borrow::Cow<'_, str>;
+    fn value(&self, variable: Variable) -> Cow<'_, str>;
 
     /// How numbers are written here, for `|e164` and `|national`.
     fn numbers(&self) -> &Numbers;
@@ -135,7 +138,7 @@ impl Template {
         while let Some(open) = text[at..].find('{').map(|i| at + i) {
             literal.push_str(&text[at..open]);
             let inside = &text[open + 1..];
-            let begins = inside.starts_with(|c: char| c.is_ascii_lowercase());
+            let begins = inside.starts_with(|c: char| c.is_ascii_alphabetic());
             match inside.find(['{', '}', '\n', '"']) {
                 Some(len) if begins && inside[len..].starts_with('}') => {
                     match parse_value(&inside[..len], open + 1, place) {
@@ -187,12 +190,26 @@ impl Template {
 
     /// The text with its values.
     pub fn render(&self, values: &dyn Values, encoding: Encoding) -> String {
+        self.write(values, encoding, false)
+    }
+
+    /// The text with its values, for people: [`Code::MASK`] where a code stands.
+    pub fn render_masked(&self, values: &dyn Values, encoding: Encoding) -> String {
+        self.write(values, encoding, true)
+    }
+
+    fn write(&self, values: &dyn Values, encoding: Encoding, mask: bool) -> String {
         let mut out = String::with_capacity(self.text.len() + 32);
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.push_str(text),
                 Part::Value { variable, filters } => {
-                    push_encoded(&mut out, &filtered(values, *variable, filters), encoding);
+                    let value = filtered(values, *variable, filters);
+                    if mask && *variable == Variable::Code && !value.is_empty() {
+                        out.push_str(Code::MASK);
+                    } else {
+                        encoding.push(&mut out, &value);
+                    }
                 }
             }
         }
@@ -260,44 +277,60 @@ fn parse_filter(piece: &str) -> Option<Filter> {
     })
 }
 
-fn filtered(values: &dyn Values, variable: Variable, filters: &[Filter]) -> String {
-    let mut value = values.value(variable).into_owned();
+fn filtered<'a>(values: &'a dyn Values, variable: Variable, filters: &'a [Filter]) -> Cow<'a, str> {
+    let mut value = values.value(variable);
     for filter in filters {
-        match filter {
-            Filter::Default(text) if value.is_empty() => value.clone_from(text),
-            Filter::Default(_) => {}
-            Filter::E164 => value = values.numbers().e164(&value),
-            Filter::National => value = values.numbers().national(&value),
-            Filter::Digits => value.retain(|c| c.is_ascii_digit()),
+        value = match filter {
+            Filter::Default(text) if value.is_empty() => Cow::Borrowed(text),
+            Filter::Default(_) => value,
+            Filter::E164 => Cow::Owned(values.numbers().e164(&value)),
+            Filter::National => Cow::Owned(values.numbers().national(&value)),
+            Filter::Digits => Cow::Owned(value.chars().filter(char::is_ascii_digit).collect()),
             Filter::Last(n) => {
                 let skip = value.chars().count().saturating_sub(*n);
-                value = value.chars().skip(skip).collect();
+                Cow::Owned(value.chars().skip(skip).collect())
             }
-            Filter::PlusOff => {
-                if let Some(rest) = value.strip_prefix('+') {
-                    value = rest.to_owned();
-                }
-            }
-        }
+            Filter::PlusOff => match value.strip_prefix('+') {
+                Some(rest) => Cow::Owned(rest.to_owned()),
+                None => value,
+            },
+        };
     }
     value
 }
 
-fn push_encoded(out: &mut String, value: &str, encoding: Encoding) {
-    match encoding {
-        Encoding::Percent => out.extend(utf8_percent_encode(value, RESERVED)),
-        Encoding::Plain => out.push_str(value),
-        Encoding::Header => out.extend(value.chars().filter(|c| !c.is_control())),
-        Encoding::Json => {
-            for c in value.chars() {
-                match c {
-                    '"' => out.push_str("\\\""),
-                    '\\' => out.push_str("\\\\"),
-                    c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                        // All of them are in the basic plane: one unit each.
-                        out.push_str(&format!("\\u{:04x}", u32::from(c)));
+impl Encoding {
+    /// Writes a value so that nothing in it is syntax in its place.
+    pub fn push(self, out: &mut String, value: &str) {
+        match self {
+            Encoding::Percent => out.extend(utf8_percent_encode(value, RESERVED)),
+            Encoding::Plain => out.push_str(value),
+            Encoding::Header => out.extend(value.chars().filter(|c| !c.is_control())),
+            Encoding::Json => {
+                for c in value.chars() {
+                    match c {
+                        '"' => out.push_str("\\\""),
+                        '\\' => out.push_str("\\\\"),
+                        c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                            // All of them are in the basic plane: one unit each.
+                            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                        }
+                        c => out.push(c),
                     }
-                    c => out.push(c),
+                }
+            }
+            Encoding::Xml => {
+                for c in value.chars() {
+                    match c {
+                        '&' => out.push_str("&amp;"),
+                        '<' => out.push_str("&lt;"),
+                        '>' => out.push_str("&gt;"),
+                        '"' => out.push_str("&quot;"),
+                        '\'' => out.push_str("&#39;"),
+                        // XML 1.0 has no way to write most control characters.
+                        c if c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}') => {}
+                        c => out.push(c),
+                    }
                 }
             }
         }
