@@ -3,14 +3,11 @@
 use std::net::IpAddr;
 use std::sync::Arc;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{self, HeaderName, HeaderValue};
-use percent_encoding::percent_decode_str;
 use url::{Host, Url};
 
 use super::signature::Key;
-use crate::terms::{Body, Encoding, Method, Place, Template, Webhook};
+use crate::terms::{Body, Encoding, Method, Template, Webhook};
 
 /// In front of everything: plain text first, since that is what webhooks answer with, and frameworks choose by it.
 const ACCEPT: &str = "text/plain, application/x-www-form-urlencoded, application/json;q=0.9, */*;q=0.1";
@@ -109,8 +106,6 @@ pub struct Plan {
 pub(super) struct Target {
     pub(super) origin: Origin,
     pub(super) host: HeaderValue,
-    /// From `user:password@` in the URL.
-    pub(super) authorization: Option<HeaderValue>,
     /// Path and query.
     pub(super) path: Template,
 }
@@ -210,30 +205,25 @@ fn content_type(webhook: &Webhook) -> (Option<&str>, Encoding) {
 
 impl Target {
     fn new(template: &Template) -> Result<Target, String> {
-        let text = template.as_str();
-        let host_at = text.find("://").map(|i| i + 3).ok_or("a URL begins with http:// or https://")?;
+        const BEGIN: &str = "a URL begins with http:// or https://";
+        let start = template.fixed_start();
+        let start = start.reveal();
+        let host_at = start.find("://").map(|i| i + 3).ok_or(BEGIN)?;
         // A backslash is a slash to the URL parser.
-        let path_at = text[host_at..].find(['/', '?', '#', '\\']).map_or(text.len(), |i| host_at + i);
-        if template.first_variable().is_some_and(|at| at < path_at) {
-            return Err("scheme, host and port cannot hold a variable; path and query can".to_owned());
+        let path_at = start[host_at..].find(['/', '?', '#', '\\']).map(|i| host_at + i);
+        let path_at = match (path_at, template.first_variable()) {
+            (Some(at), _) => at,
+            (None, None) => start.len(),
+            (None, Some(_)) => {
+                return Err("scheme, host and port cannot hold a variable; path and query can".to_owned());
+            }
+        };
+        let url = Url::parse(&start[..path_at]).map_err(|error| format!("no URL: {error}"))?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err("user and password belong into headers = { Authorization = … }".to_owned());
         }
-        let url = Url::parse(&text[..path_at]).map_err(|error| format!("no URL: {error}"))?;
-        let origin = Origin::of(&url).ok_or("a URL begins with http:// or https://")?;
+        let origin = Origin::of(&url).ok_or(BEGIN)?;
         let host = HeaderValue::from_str(&origin.authority()).map_err(|_| "no host that can be asked")?;
-        let authorization = basic(&url);
-        let path = Template::parse(&text[path_at..], Place::Request)
-            .map_err(|errors| errors.first().map_or_else(String::new, ToString::to_string))?;
-        Ok(Target { origin, host, authorization, path })
+        Ok(Target { origin, host, path: template.without_start(path_at) })
     }
-}
-
-/// `user:password@` as a header (RFC 7617).
-fn basic(url: &Url) -> Option<HeaderValue> {
-    if url.username().is_empty() && url.password().is_none() {
-        return None;
-    }
-    let mut both: Vec<u8> = percent_decode_str(url.username()).collect();
-    both.push(b':');
-    both.extend(percent_decode_str(url.password().unwrap_or_default()));
-    header_value(&format!("Basic {}", STANDARD.encode(both)))
 }

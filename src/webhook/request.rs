@@ -60,7 +60,7 @@ pub struct Requests {
 #[derive(Clone)]
 pub(super) struct Path {
     pub(super) sent: String,
-    /// With the code masked; `None` where it is the same.
+    /// For people; `None` where it is the same.
     masked: Option<String>,
 }
 
@@ -106,10 +106,11 @@ impl Plan {
         };
         let path = |template: &crate::terms::Template| {
             let finish = |text: String| finish_path(text, self.webhook.drop_empty);
-            let masked = secret.is_some() && template.uses(Variable::Code);
+            let show = secret.is_none();
+            let shown = || finish(template.render_shown(facts, Encoding::Percent, show));
             Path {
                 sent: finish(template.render(facts, Encoding::Percent)),
-                masked: masked.then(|| finish(template.render_masked(facts, Encoding::Percent))),
+                masked: template.has_hidden(show).then(shown),
             }
         };
         let (body, shown_body) = self.render_body(facts, secret.is_some());
@@ -134,22 +135,23 @@ impl Plan {
     fn render_body(&self, facts: &Facts<'_>, secret: bool) -> (String, String) {
         let both = |render: &dyn Fn(bool) -> String| {
             let sent = render(false);
-            let mut shown = if secret { render(true) } else { sent.clone() };
-            shown.truncate(shown.floor_char_boundary(SHOWN));
-            (sent, shown)
+            let shown = if secret { render(true) } else { sent.clone() };
+            (sent, cut(shown))
         };
         match (self.webhook.method, &self.webhook.body) {
             (Method::Get, _) => (String::new(), String::new()),
             (Method::Post, Body::Json) => both(&|masked| self.json(facts, masked)),
             (Method::Post, Body::Form) => both(&|masked| self.form(facts, masked)),
-            (Method::Post, Body::Template { template, .. }) => both(&|masked| {
-                let text = match masked {
-                    false => template.render(facts, self.body_encoding),
-                    true => template.render_masked(facts, self.body_encoding),
-                };
+            (Method::Post, Body::Template { template, .. }) => {
                 let drop = self.webhook.drop_empty && self.body_encoding == Encoding::Percent;
-                if drop { without_empty(&text) } else { text }
-            }),
+                let finish = |text: String| if drop { without_empty(&text) } else { text };
+                let sent = finish(template.render(facts, self.body_encoding));
+                let shown = match template.has_hidden(!secret) {
+                    true => finish(template.render_shown(facts, self.body_encoding, !secret)),
+                    false => sent.clone(),
+                };
+                (sent, cut(shown))
+            }
         }
     }
 
@@ -222,7 +224,6 @@ impl Plan {
         let target = self.fallback.as_ref().filter(|_| fallback).unwrap_or(&self.first);
         let mut headers = HeaderMap::with_capacity(16);
         headers.insert(header::HOST, target.host.clone());
-        headers.extend(target.authorization.clone().map(|value| (header::AUTHORIZATION, value)));
         for (name, value) in self.fixed.iter().chain(&requests.headers) {
             headers.insert(name, value.clone());
         }
@@ -248,6 +249,11 @@ impl Plan {
     }
 }
 
+fn cut(mut text: String) -> String {
+    text.truncate(text.floor_char_boundary(SHOWN));
+    text
+}
+
 impl Requests {
     /// What makes this question the same as another one of the webhook: all that is rendered into its requests but for the
     /// ids of this one call in `webhook-id`, `traceparent` and the signature.
@@ -266,8 +272,6 @@ impl Requests {
         {
             part(&target.map_or_else(String::new, |target| target.origin.to_string()));
             part(path.map_or("", |path| &path.sent));
-            let authorization = target.and_then(|target| target.authorization.as_ref());
-            part(&authorization.map_or(Cow::Borrowed(""), |value| String::from_utf8_lossy(value.as_bytes())));
         }
         part(&String::from_utf8_lossy(&self.body));
         for (name, value) in plan.fixed.iter().chain(&self.headers) {
