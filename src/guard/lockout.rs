@@ -135,7 +135,8 @@ impl Lockout {
         if self.callers.len() < Self::MAX_CALLERS {
             return;
         }
-        let oldest = self.callers.iter().min_by_key(|(_, times)| times.back()).map(|(caller, _)| caller.clone());
+        let oldest =
+            self.callers.iter().min_by_key(|(_, times)| times.back()).map(|(caller, _)| caller.clone());
         if let Some(oldest) = oldest {
             self.callers.remove(&oldest);
         }
