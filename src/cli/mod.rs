@@ -4,6 +4,8 @@
 //! `Command` and a line in [`main`].
 
 mod check;
+mod log;
+mod run;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -12,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::config::{self, Config};
+use crate::config::{self, Config, Problems};
 
 /// Exit code: the command line is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
@@ -30,6 +32,7 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Run(run::Run),
     Check(check::Check),
 }
 
@@ -44,10 +47,14 @@ struct ConfigFile {
 impl ConfigFile {
     /// Reads it. What is wrong with it is printed, all of it; the exit code is for the caller to return.
     fn read(&self) -> Result<Config, ExitCode> {
-        config::read(&self.path, &|name| std::env::var(name).ok()).map_err(|problems| {
+        self.load().map_err(|problems| {
             eprintln!("{}", problems.draw(colour(&std::io::stderr())));
             ExitCode::from(EXIT_CONFIG)
         })
+    }
+
+    fn load(&self) -> Result<Config, Problems> {
+        config::read(&self.path, &|name| std::env::var(name).ok())
     }
 }
 
@@ -67,6 +74,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
     };
     match command_line.command {
+        Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
     }
 }

@@ -1,6 +1,5 @@
 //! `switchhook run`: the daemon.
 
-use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -8,9 +7,9 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
 use super::log::{self, LogFormat};
-use super::{EXIT_CONFIG, EXIT_FAILURE};
+use super::{ConfigFile, EXIT_CONFIG};
 use crate::app::{App, Lockouts, StartError};
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::store::{self, Notice, Store};
 
 /// How long open calls may go on after SIGTERM before they are told to leave.
@@ -22,46 +21,44 @@ const STORE_TIME: Duration = Duration::from_secs(5);
 /// File descriptors beside those of calls: store, listeners, idle connections.
 const SPARE_FILES: u64 = 256;
 
-/// Run the daemon.
+/// Run the daemon
 ///
 /// SIGHUP reads the configuration again; a bad file changes nothing. SIGTERM stops: the listener first, then up to 30 s for
 /// the calls that are open; a second one does not wait.
 #[derive(Debug, clap::Args)]
-pub struct Args {
-    /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
-    config: PathBuf,
-    /// How log lines are written to standard error.
+pub(super) struct Run {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// How log lines are written to standard error
     #[arg(long, value_enum, default_value_t)]
     log: LogFormat,
 }
 
-/// Runs until a signal ends it.
-pub fn run(args: &Args) -> ExitCode {
-    log::start(args.log);
-    let config = match config::read(&args.config, &|name| std::env::var(name).ok()) {
-        Ok(config) => config,
-        Err(problems) => {
-            eprintln!("{problems}");
-            return EXIT_CONFIG;
-        }
-    };
-    tell_warnings(&config);
-    raise_file_limit(&config);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => {
-            tracing::error!(%error, "cannot start");
-            return EXIT_FAILURE;
-        }
-    };
-    match runtime.block_on(serve(args, config)) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            match error {
-                ServeError::Start(StartError::NoListener) => EXIT_CONFIG,
-                _ => EXIT_FAILURE,
+impl Run {
+    /// Runs until a signal ends it.
+    pub(super) fn run(self) -> ExitCode {
+        log::start(self.log);
+        let config = match self.config.read() {
+            Ok(config) => config,
+            Err(exit) => return exit,
+        };
+        tell_warnings(&config);
+        raise_file_limit(&config);
+        let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::error!(%error, "cannot start");
+                return ExitCode::FAILURE;
+            }
+        };
+        match runtime.block_on(serve(&self.config, config)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error:#}");
+                match error {
+                    ServeError::Start(StartError::NoListener) => ExitCode::from(EXIT_CONFIG),
+                    _ => ExitCode::FAILURE,
+                }
             }
         }
     }
@@ -75,7 +72,7 @@ enum ServeError {
     System(#[from] std::io::Error),
 }
 
-async fn serve(args: &Args, config: Config) -> Result<(), ServeError> {
+async fn serve(file: &ConfigFile, config: Config) -> Result<(), ServeError> {
     let mut signals = Signals::new()?;
     let (tell, mut notices) = mpsc::unbounded_channel();
     let settings = store::Settings { path: config.store.path.clone(), retention: config.store.retention };
@@ -85,12 +82,12 @@ async fn serve(args: &Args, config: Config) -> Result<(), ServeError> {
     let mut app = App::start(config, Box::new(store.clone()))?;
     tracing::info!(address = %app.fastagi(), webhooks, "FastAGI is listening");
     if webhooks == 0 {
-        tracing::info!("no webhook is defined yet: add [webhook.NAME] to {} and send SIGHUP", args.config.display());
+        tracing::info!("no webhook is defined yet: add [webhook.NAME] to {} and send SIGHUP", file.path.display());
     }
     loop {
         tokio::select! {
             Some(notice) = notices.recv() => take_notice(&app.lockouts(), notice),
-            _ = signals.hangup.recv() => reload(&mut app, args),
+            _ = signals.hangup.recv() => reload(&mut app, file),
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
         }
@@ -132,26 +129,31 @@ impl Signals {
     }
 }
 
-fn reload(app: &mut App, args: &Args) {
-    match config::read(&args.config, &|name| std::env::var(name).ok()) {
+fn reload(app: &mut App, file: &ConfigFile) {
+    match file.load() {
         Ok(config) => {
             tell_warnings(&config);
             let webhooks = config.webhooks.len();
-            let waiting = app.reload(config);
-            tracing::info!(webhooks, "read the configuration again");
-            if !waiting.is_empty() {
-                tracing::warn!(keys = waiting.join(", "), "these changed keys need a restart");
+            match app.reload(config) {
+                Ok(waiting) => {
+                    tracing::info!(webhooks, "read the configuration again");
+                    if !waiting.is_empty() {
+                        tracing::warn!(keys = waiting.join(", "), "these changed keys need a restart");
+                    }
+                }
+                Err(error) => tracing::error!("the configuration is wrong; nothing was changed: {error}"),
             }
         }
         Err(problems) => {
-            tracing::error!("the configuration is wrong; nothing was changed\n{problems}");
+            tracing::error!("the configuration is wrong; nothing was changed");
+            eprintln!("{}", problems.draw(false));
         }
     }
 }
 
 fn tell_warnings(config: &Config) {
     for warning in &config.warnings {
-        tracing::warn!("{warning}");
+        tracing::warn!("{}", warning.draw(false));
     }
 }
 

@@ -92,7 +92,7 @@ impl Connector {
         if !origin.tls {
             return handshake(stream, peer).await;
         }
-        let name = ServerName::try_from(origin.host.clone()).map_err(|e| tls_error(&e.to_string()))?;
+        let name = ServerName::try_from(origin.host.to_string()).map_err(|e| tls_error(&e.to_string()))?;
         let stream = self.tls.connect(name, stream).await.map_err(|e| tls_error(&e.to_string()))?;
         handshake(stream, peer).await
     }

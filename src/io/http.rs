@@ -81,9 +81,9 @@ impl Http {
         if self.connector.has(origin) {
             return;
         }
-        let resolved = match origin.host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(ip) => Ok(vec![ip]),
-            Err(_) => self.resolve(&origin.host).await,
+        let resolved = match origin.ip() {
+            Some(ip) => Ok(vec![ip]),
+            None => self.resolve(&origin.host).await,
         };
         let vetted = resolved.unwrap_or_default().into_iter().filter(|ip| policy.check(*ip).is_ok());
         let addresses: Vec<SocketAddr> = vetted.map(|ip| SocketAddr::new(ip, origin.port)).collect();
