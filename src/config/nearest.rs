@@ -2,8 +2,12 @@
 
 /// The known word that is nearest to a mistyped one, if one is near enough.
 pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    let limit = word.chars().count() / 3 + 1;
-    let near = known.iter().map(|k| (distance(&word.to_lowercase(), k), *k)).min()?;
+    let small = word.to_lowercase();
+    if let Some(longer) = known.iter().find(|k| small.len() > 3 && k.starts_with(&small)) {
+        return Some(longer);
+    }
+    let limit = small.chars().count() / 3 + 1;
+    let near = known.iter().map(|k| (distance(&small, k), *k)).min()?;
     (near.0 <= limit && near.0 < near.1.len()).then_some(near.1)
 }
 
@@ -43,6 +47,8 @@ mod tests {
             ("Timeout", Some("timeout")),
             ("URL", Some("url")),
             ("uri", Some("url")),
+            ("digits", None),
+            ("attempt", Some("attempts")),
             ("x", None),
             ("password", None),
         ] {

@@ -59,7 +59,9 @@ impl Source {
 }
 
 impl Problem {
-    pub(super) fn new(found: Found, source: Arc<Source>) -> Problem {
+    pub(super) fn new(mut found: Found, source: Arc<Source>) -> Problem {
+        // A key's name is in it, and it goes to a terminal and a log.
+        found.message = found.message.replace(char::is_control, "\u{fffd}");
         Problem { found, source }
     }
 

@@ -62,13 +62,13 @@ impl<'a> Reader<'a> {
         self.secrets.borrow_mut().push(span);
     }
 
-    /// As [`Reader::mask`], for a value: all texts and numbers in it, the quotes stay.
+    /// As [`Reader::mask`], for a value: all texts in it, the quotes stay.
     pub(super) fn mask_value(&self, value: &Spanned<DeValue<'_>>) {
         match value.get_ref() {
             DeValue::Table(entries) => entries.values().for_each(|v| self.mask_value(v)),
             DeValue::Array(items) => items.iter().for_each(|v| self.mask_value(v)),
             DeValue::String(_) => self.mask(value.span().start + 1..value.span().end.saturating_sub(1)),
-            _ => self.mask(value.span()),
+            _ => {}
         }
     }
 
@@ -95,22 +95,28 @@ impl<'a> Reader<'a> {
 
     /// A value that must be a text, with its `${NAME}` looked up. A name that is not set is reported.
     pub(super) fn text(&self, name: &str, value: &DeValue<'_>, span: Range<usize>) -> Option<Text> {
+        self.template(name, value, span).filter(|text| text.complete)
+    }
+
+    /// As [`Reader::text`]; a text with a name that is not set comes too, for the other mistakes in it.
+    pub(super) fn template(&self, name: &str, value: &DeValue<'_>, span: Range<usize>) -> Option<Text> {
         let Some(written) = value.as_str() else {
             self.wrong_kind(name, "a text in quotes", value, span);
             return None;
         };
-        self.lookup(name, Text::new(written, self.source, span))
+        Some(self.look_up(name, Text::new(written, self.source, span)))
     }
 
-    fn lookup(&self, name: &str, mut text: Text) -> Option<Text> {
+    fn look_up(&self, name: &str, mut text: Text) -> Text {
         let mut inserted = Vec::new();
-        let mut right = true;
+        let mut complete = true;
         for (range, reference) in text.references() {
             let value = reference.map(|r| (r, (self.env)(r)));
             match value {
                 Some((_, Some(value))) => inserted.push((range, Secret::new(value))),
                 Some((variable, None)) => {
-                    right = false;
+                    complete = false;
+                    inserted.push((range.clone(), Secret::default()));
                     self.error_help(
                         text.at(range),
                         format!("the environment variable {variable} is not set; {name} needs it"),
@@ -118,14 +124,16 @@ impl<'a> Reader<'a> {
                     );
                 }
                 None => {
-                    right = false;
+                    complete = false;
+                    inserted.push((range.clone(), Secret::default()));
                     let message = "${ begins the name of an environment variable, such as ${CRM_TOKEN}";
                     self.error(text.at(range), message);
                 }
             }
         }
         text.inserted = inserted;
-        right.then_some(text)
+        text.complete = complete;
+        text
     }
 
     pub(super) fn wrong_kind(&self, name: &str, wanted: &str, value: &DeValue<'_>, span: Range<usize>) {
@@ -190,14 +198,20 @@ impl<'a> Part<'a> {
         });
         let mut known: Vec<&str> = self.schema.keys.iter().map(|k| k.name).collect();
         known.extend(below.filter(|name| !self.schema.keys.iter().any(|k| k.name == *name)));
-        let elsewhere = table::SECTIONS.iter().find(|s| {
-            s.path.split('.').next() == self.schema.path.split('.').next()
-                && s.keys.iter().any(|k| k.knows(name))
+        let root = self.schema.path.split('.').next();
+        let others = table::SECTIONS.iter().filter(|s| s.path.split('.').next() == root);
+        let elsewhere = others.clone().find(|s| s.keys.iter().any(|k| k.knows(name)));
+        let near_elsewhere = others.clone().find_map(|s| {
+            let names: Vec<&str> = s.keys.iter().map(|k| k.name).collect();
+            nearest(name, &names).map(|near| (near, s))
         });
-        let help = match (nearest(name, &known), elsewhere) {
-            (Some(near), _) => format!("did you mean {near}?"),
-            (None, Some(section)) => format!("{name} belongs in [{}]", self.named(section.path)),
-            (None, None) => format!("known here: {}", known.join(" ")),
+        let help = match (elsewhere, nearest(name, &known), near_elsewhere) {
+            (Some(section), _, _) => format!("{name} belongs in [{}]", self.named(section.path)),
+            (_, Some(near), _) => format!("did you mean {near}?"),
+            (_, _, Some((near, section))) => {
+                format!("did you mean {near}? It belongs in [{}]", self.named(section.path))
+            }
+            _ => format!("known here: {}", known.join(" ")),
         };
         self.reader.error_help(span, format!("unknown key {name} in [{}]", self.path), help);
     }
@@ -248,7 +262,8 @@ impl<'a> Part<'a> {
             Absent::Means(_) => None,
             Absent::Error => {
                 let message = format!("[{}] has no {name}", self.path);
-                self.reader.error_help(self.span.clone(), message, format!("{name}: {}", key.kind.words()));
+                let like = r#"write url = "https://crm.example.com/route?callerid={callerid}", say"#;
+                self.reader.error_help(self.span.clone(), message, like);
                 None
             }
         }
@@ -257,6 +272,11 @@ impl<'a> Part<'a> {
     pub(super) fn text(&self, name: &str) -> Option<Text> {
         let given = self.given(name)?;
         self.reader.text(name, &given.value, given.span)
+    }
+
+    pub(super) fn template(&self, name: &str) -> Option<Text> {
+        let given = self.given(name)?;
+        self.reader.template(name, &given.value, given.span)
     }
 
     pub(super) fn flag(&self, name: &str) -> Option<bool> {

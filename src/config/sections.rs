@@ -115,7 +115,7 @@ fn store_path(reader: &Reader<'_>, text: &Text) -> Option<PathBuf> {
     let like = r#"write "sqlite:///var/lib/switchhook/switchhook.db", or "sqlite://switchhook.db" for a relative path"#;
     if value.starts_with("postgres://") || value.starts_with("postgresql://") {
         // It has a password in it.
-        reader.mask(text.span());
+        reader.mask(text.span().start + 1..text.span().end - 1);
         reader.error_help(text.span(), "PostgreSQL is not part of this version", like);
         return None;
     }

@@ -25,11 +25,33 @@ fn one(text: &str, error: &toml::de::Error) -> Found {
         let start = floor(span.start);
         start..floor(span.end).max(start)
     });
-    let help = error
-        .message()
-        .contains("string values must be quoted")
-        .then(|| "text stands in quotes: \"…\"".to_owned());
-    Found { warning: false, span, message: format!("this is not TOML: {}", error.message().trim()), help }
+    let (message, help) = in_words(error.message());
+    Found { warning: false, span, message, help: help.map(str::to_owned) }
+}
+
+/// The parser's message for a reader who does not know TOML's grammar.
+fn in_words(message: &str) -> (String, Option<&'static str>) {
+    const UNQUOTED: [&str; 5] =
+        ["string values must be quoted", "invalid float", "invalid integer", "invalid date", "invalid time"];
+    const UNCLOSED: [&str; 2] =
+        ["invalid basic string, expected `\"`", "invalid literal string, expected `'`"];
+    let message = message.trim();
+    let (words, help) = if UNQUOTED.iter().any(|m| message.contains(m)) {
+        ("this is no value", r#"a text stands in quotes, an address and a time too: "127.0.0.1:4573" "2s""#)
+    } else if UNCLOSED.iter().any(|m| message.contains(m)) {
+        ("the closing quote is missing", "a text begins and ends with the same quote, in one line")
+    } else if message.contains("duplicate key") {
+        ("this is there already", "keep one of them; a section cannot be opened twice either")
+    } else if message.contains("key with no value") {
+        ("this line has no value", "write key = value; a comment begins with #")
+    } else if message.contains("escape") {
+        let help =
+            r"between double quotes a backslash is written \\, between single quotes \: '\+31[0-9]{9}'";
+        ("this backslash stands for nothing", help)
+    } else {
+        return (format!("this is not TOML: {message}"), None);
+    };
+    (words.to_owned(), Some(help))
 }
 
 /// The file as far as it can be shown, and where it is not UTF-8.

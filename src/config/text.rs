@@ -12,6 +12,8 @@ pub(super) struct Text {
     /// For each byte of `written`, and its end: the byte of the file. `None`: not known.
     places: Option<Vec<usize>>,
     pub(super) inserted: Vec<(Range<usize>, Secret)>,
+    /// Every `${NAME}` in it is set. If not, that was reported, and [`Text::value`] is of no use.
+    pub(super) complete: bool,
 }
 
 impl Text {
@@ -22,7 +24,7 @@ impl Text {
             places.iter_mut().for_each(|p| *p += span.start);
             places
         });
-        Text { written: written.to_owned(), span, places, inserted: Vec::new() }
+        Text { written: written.to_owned(), span, places, inserted: Vec::new(), complete: true }
     }
 
     /// As it was written, TOML's escapes undone.

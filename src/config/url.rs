@@ -38,8 +38,12 @@ pub(super) fn read(reader: &Reader<'_>, name: &str, text: &Text) -> Option<Templ
     }
     for (range, value) in &text.inserted {
         if value.reveal().contains(|c: char| c.is_whitespace() || c.is_control()) {
-            let help = "look for a line end behind the value";
-            wrong(text.at(range.clone()), "the value of this holds a space or a line end".to_owned(), help);
+            let help = "it is mostly a line end behind the value";
+            wrong(
+                text.at(range.clone()),
+                "this environment variable holds a space or a line end".to_owned(),
+                help,
+            );
         }
     }
     if let Some(at) = written.find('#') {
@@ -48,17 +52,18 @@ pub(super) fn read(reader: &Reader<'_>, name: &str, text: &Text) -> Option<Templ
     }
     let template = template?;
     let problem = match template.first_variable() {
-        Some(at) if !past_authority(template.fixed_start().reveal()) => {
+        Some(at) if text.complete && !past_authority(template.fixed_start().reveal()) => {
             let end = written[at..].find('}').map_or(written.len(), |i| at + i + 1);
             let message = "scheme, host and port cannot hold a variable".to_owned();
             Some((text.at(at..end), message, "variables may stand in the path and the query"))
         }
+        _ if !text.complete => None,
         _ => fixed_part(&text.value()).err().map(|(message, help)| (text.span(), message, help)),
     };
     if let Some((span, message, help)) = problem {
         wrong(span, format!("{name}: {message}"), help);
     }
-    right.then_some(template)
+    (right && text.complete).then_some(template)
 }
 
 /// Whether this beginning of a URL holds all of scheme, host and port.
@@ -67,6 +72,8 @@ fn past_authority(start: &str) -> bool {
 }
 
 fn fixed_part(url: &str) -> Result<(), (String, &'static str)> {
+    let written_host =
+        url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(""));
     const LIKE: &str = "a URL is written like https://crm.example.com/route?code={code}&callerid={callerid}";
     let url = Url::parse(url).map_err(|e| match e {
         url::ParseError::RelativeUrlWithoutBase => {
@@ -77,7 +84,8 @@ fn fixed_part(url: &str) -> Result<(), (String, &'static str)> {
     if !matches!(url.scheme(), "http" | "https") {
         return Err(("it must begin with https:// or http://".to_owned(), LIKE));
     }
-    if url.host_str().is_none_or(str::is_empty) {
+    // The parser takes https:///route for the host "route".
+    if url.host_str().is_none_or(str::is_empty) || written_host.is_empty() {
         return Err(("it names no host".to_owned(), LIKE));
     }
     if !url.username().is_empty() || url.password().is_some() {

@@ -52,7 +52,7 @@ pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Webhook> {
         let help = "remove cache, or write ivr.secret = false where the entry is a menu choice";
         reader.error_help(written(part, "cache"), "cache cannot keep answers to a secret code", help);
     }
-    let read_url = |key: &str| part.text(key).and_then(|text| url::read(reader, key, &text));
+    let read_url = |key: &str| part.template(key).and_then(|text| url::read(reader, key, &text));
     let (url, fallback_url) = (read_url("url"), read_url("fallback_url"));
     let save_as = part.text("save_as").and_then(|text| variable(reader, &text).map(|v| (v, text.span())));
     let variables = variables(part, save_as.as_ref());
@@ -104,7 +104,10 @@ fn template(reader: &Reader<'_>, text: &Text, place: Place) -> Option<Template> 
 /// Reports a mistake in a template.
 pub(super) fn template_error(reader: &Reader<'_>, text: &Text, error: TemplateError) {
     let known: Vec<&str> = Variable::ALL.iter().map(|v| v.name()).collect();
-    let help = match nearest(&text.written()[error.range.clone()], &known) {
+    let wrong = &text.written()[error.range.clone()];
+    let help = match nearest(wrong, &known) {
+        // It is a variable, in the wrong place.
+        Some(near) if near == wrong => "remove it".to_owned(),
         Some(near) => format!("did you mean {{{near}}}?"),
         None => "a variable is written {callerid}, with filters {callername|default:unknown}".to_owned(),
     };
@@ -114,9 +117,11 @@ pub(super) fn template_error(reader: &Reader<'_>, text: &Text, error: TemplateEr
 fn headers(part: &Part<'_>) -> Vec<(http::HeaderName, Template)> {
     let reader = part.reader;
     let mut headers: Vec<(http::HeaderName, Template)> = Vec::new();
+    if let Some((_, value)) = part.entry("headers") {
+        reader.mask_value(value);
+    }
     for (name, key, value) in part.pairs("headers", r#"headers = { Authorization = "Bearer ${CRM_TOKEN}" }"#)
     {
-        reader.mask_value(value);
         let Ok(header) = http::HeaderName::from_bytes(name.as_bytes()) else {
             let help = "a header's name has letters, digits and -";
             reader.error_help(key, "this is no name of a header", help);
@@ -134,7 +139,7 @@ fn headers(part: &Part<'_>) -> Vec<(http::HeaderName, Template)> {
             let help = "names of headers are the same in small and capital letters";
             reader.error_help(key, format!("the header {name} is there twice"), help);
         }
-        let Some(text) = reader.text(&name, value.get_ref(), value.span()) else { continue };
+        let Some(text) = reader.template(&name, value.get_ref(), value.span()) else { continue };
         if text.value().contains(|c: char| c.is_control()) {
             let help = "look for \\n, and for a line end in an environment variable";
             reader.error_help(
@@ -152,7 +157,7 @@ fn headers(part: &Part<'_>) -> Vec<(http::HeaderName, Template)> {
 
 fn body(part: &Part<'_>, method: Method) -> Body {
     let reader = part.reader;
-    let (body, content_type) = (part.text("body"), part.text("content_type"));
+    let (body, content_type) = (part.template("body"), part.text("content_type"));
     let kind = body.as_ref().map(Text::value);
     let own = !matches!(kind.as_deref(), Some("json" | "form") | None);
     if method == Method::Get && (own || kind.as_deref() == Some("form")) {
@@ -194,6 +199,9 @@ fn secret(part: &Part<'_>) -> Option<Secret> {
     let reader = part.reader;
     if let Some((_, value)) = part.entry("secret") {
         reader.mask_value(value);
+        if value.get_ref().as_str().is_none() {
+            reader.mask(value.span());
+        }
     }
     let (span, value) = match (part.entry("secret"), part.entry("secret_file")) {
         (Some(_), Some((key, _))) => {
@@ -246,12 +254,12 @@ fn caller_name(part: &Part<'_>, code_may_be_shown: bool) -> Option<CallerNameRul
     let reader = part.reader;
     let modes = [CallerNameMode::Webhook, CallerNameMode::Prepend, CallerNameMode::Replace];
     let mode = part.choice("mode", &modes);
-    let text = part.text("text");
+    let text = part.template("text");
     let template = match &text {
         Some(text) => template(reader, text, Place::CallerName { code: code_may_be_shown }),
         None => Template::parse("", Place::Request).ok(),
     };
-    let empty = text.as_ref().is_none_or(|t| t.value().is_empty());
+    let empty = text.as_ref().is_none_or(|t| t.complete && t.value().is_empty());
     match mode? {
         CallerNameMode::Webhook if !empty => {
             let help = r#"remove text, or write mode = "prepend" or mode = "replace""#;

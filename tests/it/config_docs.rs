@@ -144,7 +144,7 @@ fn between(text: &str, begin: &str, new: &str) -> String {
 }
 
 fn keys() -> String {
-    let mut out = String::new();
+    let mut out = "\n".to_owned();
     let mut paths = BTreeSet::new();
     for section in SECTIONS {
         assert!(paths.insert(section.path), "{} is there twice", section.path);
@@ -177,9 +177,10 @@ fn variables() -> String {
         Variable::Timestamp => "when the request is made, ms since 1970",
         Variable::Start => "when the call entered the PBX, ms since 1970",
     };
-    let mut out = String::new();
+    let mut out = "\n| variable | value |\n|---|---|\n".to_owned();
     for variable in Variable::ALL {
         writeln!(out, "| `{{{}}}` | {} |", variable.name(), value(*variable)).expect("a string");
     }
+    out.push('\n');
     out
 }
