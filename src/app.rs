@@ -45,16 +45,27 @@ pub enum StartError {
     #[error("TLS: {0}")]
     Tls(#[from] tokio_rustls::rustls::Error),
     /// A webhook's definition cannot be asked.
-    #[error("webhook.{webhook}.{error}")]
+    #[error("[webhook.{webhook}] {errors}")]
     Webhook {
         /// Its name.
         webhook: WebhookName,
         /// What is wrong.
-        error: PlanError,
+        errors: Wrong,
     },
     /// A thread could not be started.
     #[error("cannot start a worker: {0}")]
     Worker(#[source] std::io::Error),
+}
+
+/// What is wrong with one definition.
+#[derive(Debug)]
+pub struct Wrong(Vec<PlanError>);
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let each: Vec<String> = self.0.iter().map(PlanError::to_string).collect();
+        f.write_str(&each.join("; "))
+    }
 }
 
 impl App {
@@ -63,7 +74,7 @@ impl App {
         let fastagi = config.fastagi.as_ref().ok_or(StartError::NoListener)?;
         let tls = tls_settings()?;
         let bind = |source| StartError::Bind { address: fastagi.listen, source };
-        let listener = FastAgi::bind(fastagi.listen, fastagi.max_calls).map_err(bind)?;
+        let listener = FastAgi::bind(fastagi.listen).map_err(bind)?;
         let address = listener.address().map_err(bind)?;
         let shared = Arc::new(Shared::new(registry(&config, None)?, keeper));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -161,10 +172,8 @@ fn registry(config: &Config, before: Option<&Registry>) -> Result<Registry, Star
     let mut hooks = HashMap::with_capacity(config.webhooks.len());
     for (name, webhook) in &config.webhooks {
         let earlier = before.and_then(|b| b.hooks.get(name));
-        let plan = Plan::new(webhook.clone()).map_err(|errors| StartError::Webhook {
-            webhook: name.clone(),
-            error: errors.into_iter().next().unwrap_or_else(PlanError::unknown),
-        })?;
+        let wrong = |errors| StartError::Webhook { webhook: name.clone(), errors: Wrong(errors) };
+        let plan = Plan::new(webhook.clone()).map_err(wrong)?;
         hooks.insert(name.clone(), Arc::new(hook(plan, earlier)));
     }
     Ok(Registry {
@@ -172,6 +181,7 @@ fn registry(config: &Config, before: Option<&Registry>) -> Result<Registry, Star
         numbers: config.numbers.clone(),
         policy: Arc::new(Policy::new(config.egress.deny.clone(), config.egress.allow.clone())),
         fastagi_allow: config.fastagi.as_ref().map(|f| f.allow.clone()).unwrap_or_default(),
+        max_calls: config.fastagi.as_ref().map_or(0, |f| f.max_calls),
     })
 }
 

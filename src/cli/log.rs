@@ -6,7 +6,7 @@ use tracing_subscriber::EnvFilter;
 
 /// How log lines are written.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
-pub enum LogFormat {
+pub(super) enum LogFormat {
     /// For people.
     #[default]
     Human,
@@ -15,7 +15,7 @@ pub enum LogFormat {
 }
 
 /// Starts logging. `SWITCHHOOK_LOG` sets what is told, such as `debug` or `switchhook::io=debug`; `info` by default.
-pub fn start(format: LogFormat) {
+pub(super) fn start(format: LogFormat) {
     let filter = EnvFilter::try_from_env("SWITCHHOOK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {

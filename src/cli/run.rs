@@ -44,7 +44,8 @@ impl Run {
         };
         tell_warnings(&config);
         raise_file_limit(&config);
-        let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build() {
+        let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+        {
             Ok(runtime) => runtime,
             Err(error) => {
                 tracing::error!(%error, "cannot start");
@@ -82,7 +83,10 @@ async fn serve(file: &ConfigFile, config: Config) -> Result<(), ServeError> {
     let mut app = App::start(config, Box::new(store.clone()))?;
     tracing::info!(address = %app.fastagi(), webhooks, "FastAGI is listening");
     if webhooks == 0 {
-        tracing::info!("no webhook is defined yet: add [webhook.NAME] to {} and send SIGHUP", file.path.display());
+        tracing::info!(
+            "no webhook is defined yet: add [webhook.NAME] to {} and send SIGHUP",
+            file.path.display()
+        );
     }
     loop {
         tokio::select! {
@@ -93,7 +97,11 @@ async fn serve(file: &ConfigFile, config: Config) -> Result<(), ServeError> {
         }
     }
     let open = app.open_calls();
-    tracing::info!(open, patience_s = DRAIN_TIME.as_secs(), "stopping: no new calls; waiting for the open ones");
+    tracing::info!(
+        open,
+        patience_s = DRAIN_TIME.as_secs(),
+        "stopping: no new calls; waiting for the open ones"
+    );
     let cut = app.drain(DRAIN_TIME, signals.again()).await;
     if cut > 0 {
         tracing::warn!(cut, "calls were told to leave");

@@ -168,9 +168,12 @@ impl<S: Session> Driver<S> {
                 let failure = failure(Reason::UnknownWebhook, unknown.to_string());
                 Call::refused(now, start(opening), unknown.path, failure)
             }
-            Ok(Route::Webhook(name)) if self.overloaded => {
-                Call::refused(now, start(opening), name, failure(Reason::Overload, "max_calls calls are open".into()))
-            }
+            Ok(Route::Webhook(name)) if self.overloaded => Call::refused(
+                now,
+                start(opening),
+                name,
+                failure(Reason::Overload, "max_calls calls are open".into()),
+            ),
             Ok(Route::Webhook(name)) => match self.registry.hooks.get(name.as_str()) {
                 Some(hook) => {
                     let locked = hook.locked(now, opening.channel.callerid.as_str());
@@ -201,7 +204,8 @@ impl<S: Session> Driver<S> {
         let channel = &call.opening().channel;
         if let Some(failures) = hook.locked(now, channel.callerid.as_str()) {
             self.note(now, What::LockedOut { failures });
-            return self.input(now, Input::Answered(Err(Failure::new(Reason::LockedOut, "too many wrong codes"))));
+            return self
+                .input(now, Input::Answered(Err(Failure::new(Reason::LockedOut, "too many wrong codes"))));
         }
         let facts = Facts {
             channel,
@@ -247,7 +251,9 @@ impl<S: Session> Driver<S> {
     fn note(&mut self, now: Instant, what: What) {
         match &what {
             What::SoundMissing { prompt } => self.worker.shared.warn_of_missing_sound(prompt),
-            What::PbxRefused { what, reply } => tracing::warn!(pbx = self.pbx, what, reply, "the PBX refused something"),
+            What::PbxRefused { what, reply } => {
+                tracing::warn!(pbx = self.pbx, what, reply, "the PBX refused something")
+            }
             What::ProtocolError { detail } => tracing::warn!(pbx = self.pbx, detail, "a PBX is out of step"),
             _ => {}
         }

@@ -70,7 +70,8 @@ impl Answers {
                 waiting
             }
         };
-        let arrived = tokio::time::timeout_at(question.deadline.into(), waiting.wait_for(Option::is_some)).await;
+        let arrived =
+            tokio::time::timeout_at(question.deadline.into(), waiting.wait_for(Option::is_some)).await;
         match arrived {
             Ok(Ok(shared)) => match &*shared {
                 Some(Ok(answer)) => Ok((**answer).clone()),

@@ -22,6 +22,8 @@ pub struct Registry {
     pub policy: Arc<Policy>,
     /// Who may connect to the FastAGI listener.
     pub fastagi_allow: Vec<IpNet>,
+    /// How many calls may be open.
+    pub max_calls: usize,
 }
 
 /// A webhook with what it needs at run time.
