@@ -114,7 +114,7 @@ fn stray_braces(text: &Text) -> Vec<Range<usize>> {
                 at = brace + 1;
                 found.push(brace..at);
             }
-            Some(_) if inside.starts_with(|c: char| c.is_ascii_lowercase()) => {}
+            Some(_) if inside.starts_with(|c: char| c.is_ascii_alphabetic()) => {}
             _ => found.push(brace..at),
         }
     }
