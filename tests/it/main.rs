@@ -1,3 +1,4 @@
 //! Everything that needs more than one module, in one test binary. No PBX is needed.
 
 mod layers;
+mod webhook;
