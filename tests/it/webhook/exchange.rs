@@ -73,9 +73,11 @@ impl World {
                 }
                 NoName => Input::Resolved(Err("no such name".to_owned())),
                 Responds(status, headers, body) => Input::Responded(response(*status, headers, body)),
-                Fails(kind, sent) => {
-                    Input::Failed(HopError { kind: *kind, sent: *sent, detail: "as told".to_owned() })
-                }
+                Fails(kind, sent) => Input::Failed(HopError {
+                    kind: *kind,
+                    sent: *sent,
+                    detail: "reset while 73%2A91 was sent".to_owned(),
+                }),
                 Nothing => {
                     self.exchange.handle_timeout(timeout - Duration::from_millis(1));
                     self.now = timeout;
