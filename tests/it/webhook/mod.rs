@@ -2,11 +2,13 @@
 
 mod answer;
 mod cache;
+mod dialogues;
 mod exchange;
 mod policy;
 mod request;
 mod signature;
 mod template;
+mod world;
 
 use std::sync::Arc;
 use std::time::Duration;
