@@ -64,7 +64,7 @@ pub struct Webhook {
     pub timeout: Duration,
     /// How often the same request may be made again, where nothing of it was sent: 0 to 5.
     pub retries: u32,
-    /// Query parameters without a value are left out.
+    /// Parameters without a value are left out of the query, and of a form.
     pub drop_empty: bool,
     /// Headers of the request.
     pub headers: Vec<(http::HeaderName, Template)>,
@@ -106,8 +106,8 @@ pub enum Body {
     Json,
     /// The same keys as a form.
     Form,
-    /// A text of the user's own. Values are escaped for JSON where the content type says JSON, percent-encoded for a
-    /// form, as they are for anything else.
+    /// A text of the user's own. Values are escaped for JSON, XML or HTML where the content type says so,
+    /// percent-encoded for a form, as they are for anything else.
     Template {
         /// The text.
         template: Template,

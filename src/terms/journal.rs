@@ -141,7 +141,7 @@ pub enum What {
         /// The body's bytes.
         bytes: usize,
     },
-    /// A request brought no HTTP answer.
+    /// A request brought no HTTP answer, or one that does not count and leads to the fallback.
     RequestFailed {
         /// The word for it.
         reason: Reason,

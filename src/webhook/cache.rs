@@ -104,6 +104,11 @@ impl Cache {
             }
             self.order.pop_front();
         }
+        // Keys that are put in again and again leave places behind an old one that is still good.
+        if self.order.len() > 2 * self.entries.len() + 64 {
+            let entries = &self.entries;
+            self.order.retain(|(key, put)| entries.get(key).is_some_and(|entry| entry.put == *put));
+        }
     }
 }
 

@@ -179,7 +179,11 @@ impl Plan {
             }
             out.push_str(key);
             out.push('=');
-            Encoding::Percent.push(&mut out, &value);
+            if masked && key == "code" {
+                out.push_str(&value);
+            } else {
+                Encoding::Percent.push(&mut out, &value);
+            }
         }
         out
     }

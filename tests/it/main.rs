@@ -7,3 +7,4 @@ mod config;
 mod config_docs;
 mod dialogue;
 mod layers;
+mod webhook;
