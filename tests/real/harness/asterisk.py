@@ -70,6 +70,19 @@ class Asterisk:
                 if left <= 0 or not self._changed.wait(left):
                     return next(filter(wanted, self.events[seen:]), None)
 
+    def named(self, name: str) -> list[Event]:
+        """The user events of a name until now."""
+        with self._changed:
+            return [event for event in self.events if event.get("UserEvent") == name]
+
+    def wait_for_count(self, name: str, count: int, seconds: float) -> None:
+        """Waits until there are so many user events of a name."""
+        until = time.monotonic() + seconds
+        with self._changed:
+            while sum(event.get("UserEvent") == name for event in self.events) < count:
+                if not self._changed.wait(until - time.monotonic()):
+                    return
+
     def stop(self) -> None:
         self._process.terminate()
         try:
@@ -138,7 +151,7 @@ class Asterisk:
         rest = b""
         while data := link.recv(65536):
             *blocks, rest = (rest + data).split(b"\r\n\r\n")
-            events = [_event(block) for block in blocks]
+            events = [{**_event(block), "ReceivedAt": str(time.monotonic())} for block in blocks]
             with self._changed:
                 self.events.extend(events)
                 self._changed.notify_all()

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import random
 import socket
+import threading
 
 # Below the range from which Linux takes ports for outgoing connections (32768 and up).
 _FIRST, _LAST = 20000, 32000
 _given: set[int] = set()
+_lock = threading.Lock()
 
 
 def _is_free(port: int) -> bool:
@@ -25,6 +27,7 @@ def free_ports(count: int = 1) -> int:
     while True:
         first = random.randrange(_FIRST, _LAST - count, 2)
         wanted = range(first, first + count)
-        if _given.isdisjoint(wanted) and all(map(_is_free, wanted)):
-            _given.update(wanted)
-            return first
+        with _lock:
+            if _given.isdisjoint(wanted) and all(map(_is_free, wanted)):
+                _given.update(wanted)
+                return first

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import socket
 import subprocess
 import time
 from dataclasses import dataclass
@@ -47,6 +48,10 @@ def require_sipp() -> None:
     shown = subprocess.run(["sipp", "-v"], capture_output=True, text=True)
     if "PCAP" not in shown.stdout + shown.stderr:
         raise Missing("this sipp cannot send RFC 4733 digits: it was built without PCAP")
+    try:
+        socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP).close()
+    except PermissionError:
+        raise Missing("sipp sends digits through a raw socket: this needs root, or CAP_NET_RAW") from None
 
 
 def _sipp(folder: Path, scenario: str, *options: str | Path | int) -> subprocess.Popen[bytes]:
@@ -88,6 +93,29 @@ class Caller:
             self._process.kill()
             self._process.wait()
             return False
+
+
+def sweep(folder: Path, sip_port: int, number: str, calls: int, per_second: int, first_ms: int, last_ms: int) -> bool:
+    """Calls that are each hung up 1 ms later than the one before, over and over; whether all went as written."""
+    folder.mkdir(parents=True, exist_ok=True)
+    span = last_ms - first_ms + 1
+    times = [str(first_ms + call % span) for call in range(calls)]
+    (folder / "times.csv").write_text("\n".join(["SEQUENTIAL", *times, ""]))
+    take = """<nop><action>
+    <assignstr assign_to="text" value="[field0]"/><todouble assign_to="ms" variable="text"/>
+  </action></nop>
+  <pause variable="ms"/>"""
+    scenario = (HERE / "sipp" / "caller.xml").read_text().replace("@STEPS@", f"{take}\n  {HANGUP.xml}")
+    options = ["-key", "from", ALICE, "-key", "identity", "X-Identity: none", "-inf", "times.csv", "-timer_resol", 1]
+    ports = ["-p", free_ports(2), "-mp", free_ports(4)]
+    target = f"127.0.0.1:{sip_port}"
+    process = _sipp(folder, scenario, target, "-s", number, "-m", calls, "-r", per_second, *options, *ports)
+    try:
+        return process.wait(calls / per_second + 60) == 0
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+        return False
 
 
 class Callee:
