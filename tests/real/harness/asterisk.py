@@ -16,8 +16,8 @@ from .ports import free_ports
 HERE = Path(__file__).resolve().parent.parent
 CONTRIB = HERE.parent.parent / "contrib" / "asterisk"
 
-# Enough for every call of a run at the same time, two ports a channel.
-_RTP_PORTS = 1000
+# Two ports a channel, for all calls that are there at the same time.
+_RTP_PORTS = 200
 
 Event = dict[str, str]
 
@@ -44,7 +44,11 @@ class Asterisk:
         self._callee_port = callee_port
         self._configure(cases)
         self._process = self._start()
-        self._follow()
+        try:
+            self._follow()
+        except BaseException:
+            self.stop()
+            raise
 
     def cli(self, command: str) -> str:
         """What Asterisk's console answers to a command."""

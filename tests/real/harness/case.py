@@ -65,7 +65,8 @@ exten => s,1,UserEvent(Seen,Case: ${CASE},At: ${ARG1}@REPORTED@)
  same => n,Return()
 
 [ends]
-exten => h,1,UserEvent(End,Case: ${CASE}@REPORTED@)
+exten => h,1,Set(DEPTH=${STACK_PEEK(1,l,1)})
+ same => n,UserEvent(End,Case: ${CASE}@REPORTED@)
 """
 
 

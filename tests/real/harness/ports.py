@@ -8,6 +8,7 @@ import threading
 
 # Below the range from which Linux takes ports for outgoing connections (32768 and up).
 _FIRST, _LAST = 20000, 32000
+_TRIES = 10_000
 _given: set[int] = set()
 _lock = threading.Lock()
 
@@ -22,12 +23,13 @@ def _is_free(port: int) -> bool:
     return True
 
 
-def free_ports(count: int = 1) -> int:
+def free_ports(count: int) -> int:
     """The first of `count` neighbouring ports, even, free for TCP and UDP, given out once."""
-    while True:
+    for _ in range(_TRIES):
         first = random.randrange(_FIRST, _LAST - count, 2)
         wanted = range(first, first + count)
         with _lock:
             if _given.isdisjoint(wanted) and all(map(_is_free, wanted)):
                 _given.update(wanted)
                 return first
+    raise OSError(f"no {count} free ports between {_FIRST} and {_LAST}")

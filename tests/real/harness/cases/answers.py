@@ -5,7 +5,7 @@ from __future__ import annotations
 from ..case import STANDARD, Case, Expect
 from ..sip import keys, wait
 from ..web import Answer
-from .common import ACK, FAILED, IVR, NAK, SUCCESS
+from .common import ACK, FAILED, IVR, NAK, SUCCESS, UNREACHABLE
 
 _HTML = "<!DOCTYPE html><html><body><h1>status=ACK&destination=215</h1></body></html>"
 _JSON = '{"status":"ACK","destination":215,"ticket":"T-7","unused":[1]}'
@@ -23,6 +23,9 @@ exten => _X.,1,Gosub(switchhook-webhook,s,1(@NAME@,,@SECONDS@))
  same => n,Dial(PJSIP/${DESK}/sip:${CASE}.both@127.0.0.1:${CALLEE},20,${TALK})
  same => n,Hangup()
 """
+
+# The daemon is gone between the first question and the second.
+_TWO_THEN_DOWN = _TWO.replace("FIRST=", "SWITCHHOOK=127.0.0.1:1)\n same => n,Set(FIRST=")
 
 
 def _two(name: str, about: str, branch: str, second: str) -> Case:
@@ -153,6 +156,19 @@ ANSWERS = [
         Expect(("ok", "215"), SUCCESS, ({"did": "31205550123"},)),
         dialplan=STANDARD.replace("@NAME@,,", "@NAME@,31205550123,"),
     ),
+    Case(
+        "did-is-no-argument",
+        "a called number with a comma in it starts no argument of its own",
+        Expect(("ok", "215"), SUCCESS, ({"did": "31205550123callerid666", "callerid": "0201234567"},)),
+        dialplan=STANDARD.replace("@NAME@,,", "@NAME@,31205550123\\,callerid=666,"),
+    ),
     _two("two-webhooks", "two webhooks, a condition on what both saved", "both", "open"),
+    Case(
+        "two-webhooks-then-down",
+        "nothing of the first answer is left when the second never comes",
+        Expect(("not-both",), UNREACHABLE, ({},)),
+        dialplan=_TWO_THEN_DOWN,
+        seconds=15,
+    ),
     _two("two-webhooks-other", "the same, and the second says no", "not-both", "closed"),
 ]

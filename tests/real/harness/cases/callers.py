@@ -107,7 +107,7 @@ CALLERS = [
         "without the daemon the name stays as it is",
         "replace,Nobody",
         "Alice Example",
-        before=" same => n,Set(SWITCHHOOK=127.0.0.1:9)",
+        before=" same => n,Set(SWITCHHOOK=127.0.0.1:1)",
     ),
     Case(
         "name-after-webhook",

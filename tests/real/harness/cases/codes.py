@@ -115,6 +115,14 @@ CODES = [
         takes=9,
     ),
     Case(
+        "code-key-after-the-last",
+        "a key in the error prompt after the last attempt changes nothing",
+        Expect(("failed",), {**FAILED, "Reason": "nak"}, ({"code": "9999"},)),
+        {"ivr": {**IVR, "attempts": 1}},
+        answers=BY_CODE,
+        steps=(wait(1), keys("9999#"), wait(0.3), keys("1")),
+    ),
+    Case(
         "code-prompt-missing",
         "a sound file that is not there: the code is taken in silence",
         Expect(("ok", "215"), SUCCESS, ({"code": "1234"},)),

@@ -12,8 +12,8 @@ BY_CODE = {"": NAK, "1234": ACK}
 FAILED = {"Result": "FAILED", "Destination": "", "Callername": ""}
 SUCCESS = {"Result": "SUCCESS", "Reason": "ok", "Status": "ACK", "HttpStatus": "200"}
 UNREACHABLE = {**FAILED, "Reason": "unreachable", "Status": "", "HttpStatus": "", "Code": ""}
-# The caller hung up: nobody told the dialplan anything.
-HUNG_UP = {"Result": "", "Destination": ""}
+# The caller hung up: nobody told the dialplan anything, and h finds no trace of the guard.
+HUNG_UP = {"Result": "", "Destination": "", "Exit": "", "Depth": ""}
 
 # Half a minute of speech: whoever hears its end was not able to interrupt it.
 LONG_PROMPT = "demo-congrats"
