@@ -18,15 +18,21 @@ Value = str | int | bool | list[str] | Mapping[str, "Value"]
 
 def toml(path: str, table: Mapping[str, Value]) -> str:
     """A table and the tables in it. JSON's texts, numbers and lists are TOML's as well."""
-    plain = [f"{key} = {json.dumps(value, ensure_ascii=False)}" for key, value in table.items() if not isinstance(value, Mapping)]
-    inner = [toml(f"{path}.{key}", value) for key, value in table.items() if isinstance(value, Mapping)]
+    plain, inner = [], []
+    for key, value in table.items():
+        if isinstance(value, Mapping):
+            inner.append(toml(f"{path}.{key}", value))
+        else:
+            plain.append(f"{key} = {json.dumps(value, ensure_ascii=False)}")
     return "\n".join([f"[{path}]", *plain, "", *inner])
 
 
 class Daemon:
     """A running `switchhook run`, with the webhooks of its configuration."""
 
-    def __init__(self, binary: Path, folder: Path, webhooks: Mapping[str, Mapping[str, Value]], port: int | None = None) -> None:
+    def __init__(
+        self, binary: Path, folder: Path, webhooks: Mapping[str, Mapping[str, Value]], port: int | None = None
+    ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = port or free_ports(2)
         config = [toml("fastagi", {"listen": f"127.0.0.1:{self.port}"})]

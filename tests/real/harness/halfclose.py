@@ -12,7 +12,7 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from .asterisk import Asterisk, Event
-from .daemon import Daemon
+from .daemon import Daemon, Value
 from .sip import sweep
 from .web import Answer, Web
 
@@ -26,18 +26,27 @@ _CALLS_PER_SECOND = 30
 _NAMES = [f"HC_{number:02}" for number in range(1, VARIABLES + 1)]
 _RESULTS = ("REASON", "STATUS", "DESTINATION", "CALLERNAME", "HTTP_STATUS", "CALL")
 
+# One character a variable: 1 where it is set, for every value is one character long.
+_VARIABLES_SET = "".join(f"${{LEN(${{{name}}})}}" for name in _NAMES)
+_RESULTS_SET = "".join(f"$[${{LEN(${{WEBHOOK_{name}}})}}>0]" for name in _RESULTS)
+_REPORT = {
+    "Result": "${WEBHOOK_RESULT}",
+    "Reason": "${WEBHOOK_REASON}",
+    "Variables": _VARIABLES_SET,
+    "Results": _RESULTS_SET,
+    "Name": "${URIENCODE(${CALLERID(name)})}",
+}
 _DIALPLAN = f"""
 [from-caller]
 exten => halfclose,1,Answer()
  same => n,Gosub(switchhook-webhook,s,1(half-close,,10))
  same => n,Wait(10)
-exten => h,1,UserEvent(HalfClose,Result: ${{WEBHOOK_RESULT}},Reason: ${{WEBHOOK_REASON}},Variables: {"".join(f"${{LEN(${{{name}}})}}" for name in _NAMES)},Results: {"".join(f"$[${{LEN(${{WEBHOOK_{name}}})}}>0]" for name in _RESULTS)},Name: ${{URIENCODE(${{CALLERID(name)}})}})
+exten => h,1,UserEvent(HalfClose,{",".join(f"{key}: {value}" for key, value in _REPORT.items())})
 """
 
 
 def _class_of(event: Event) -> str:
     result, reason = event["Result"], event["Reason"]
-    # Every value is one character long, so its length is 1 where it is set.
     everything = event["Variables"] == "1" * VARIABLES and event["Results"] == "1" * len(_RESULTS)
     nothing = event["Variables"] == "0" * VARIABLES
     if result == "FAILED" and reason == "unreachable":
@@ -54,7 +63,7 @@ def half_close(binary: Path, version: str, root: Path, folder: Path, calls: int)
     answer = {"status": "ACK", "destination": "215", "callername": "Half Close"}
     answer |= {name.lower(): "x" for name in _NAMES}
     web = Web({"half-close": {"": Answer(json.dumps(answer), delay=_DELAY_MS / 1000, content_type="application/json")}})
-    webhook = {
+    webhook: dict[str, Value] = {
         "url": f"http://127.0.0.1:{web.port}/half-close",
         "caller_name": {"mode": "webhook"},
         "variables": {name.lower(): name for name in _NAMES},

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .asterisk import Asterisk, Event
 from .case import Case, Outcome, dialplan
-from .daemon import Daemon
+from .daemon import Daemon, Value
 from .ports import free_ports
 from .sip import Callee, Caller
 from .web import Web
@@ -74,8 +74,8 @@ class Bench:
         """Ends everything that was started here, the last first."""
         self._started.close()
 
-    def _webhooks(self, cases: list[Case]) -> dict[str, dict]:
-        tables: dict[str, dict] = {}
+    def _webhooks(self, cases: list[Case]) -> dict[str, dict[str, Value]]:
+        tables: dict[str, dict[str, Value]] = {}
         for case in cases:
             port = self._web.port if case.web_listens else self._dead_port
             tables |= case.webhooks(f"127.0.0.1:{port}")
@@ -145,7 +145,7 @@ def _judge_path(case: Case, outcome: Outcome) -> Iterator[str]:
         yield "the call has no end"
     if not outcome.caller_well:
         yield "the caller's call did not go as written"
-    reported = (outcome.events or [outcome.end])[0]
+    reported = outcome.events[0] if outcome.events else outcome.end
     if reported is None:
         return
     # Wherever the call went on, it must have left nothing behind on the Gosub stack.

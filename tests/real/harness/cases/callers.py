@@ -99,7 +99,12 @@ CALLERS = [
         {"caller_name": {"mode": "replace", "text": "VIP"}},
         answers={"": NAK},
     ),
-    _name_only("name-prepend-outside", "prepend without a webhook, comma and trailing blank kept", "prepend,Sales, Ltd: ", "Sales, Ltd: Alice Example"),
+    _name_only(
+        "name-prepend-outside",
+        "prepend without a webhook, comma and trailing blank kept",
+        "prepend,Sales, Ltd: ",
+        "Sales, Ltd: Alice Example",
+    ),
     _name_only("name-replace-outside", "replace without a webhook", f"replace,{_NAME}", _NAME_KEPT),
     _name_only("name-prepend-once", "a name that begins with the text is left alone", "prepend,Alice", "Alice Example"),
     _name_only(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ..daemon import Value
 from ..web import Answer
 
 ACK = Answer("status=ACK&destination=215")
@@ -19,7 +20,7 @@ HUNG_UP = {"Result": "", "Destination": "", "Exit": "", "Depth": ""}
 LONG_PROMPT = "demo-congrats"
 LONG_SECONDS = 25
 
-IVR = {
+IVR: dict[str, Value] = {
     "timeout": "2s",
     "attempts": 2,
     "min_digits": 4,
@@ -29,4 +30,4 @@ IVR = {
     "timeout_prompt": "vm-sorry",
     "lockout": False,
 }
-LONG_IVR = {**IVR, "start_prompt": LONG_PROMPT}
+LONG_IVR: dict[str, Value] = {**IVR, "start_prompt": LONG_PROMPT}
