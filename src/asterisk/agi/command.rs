@@ -269,6 +269,8 @@ mod tests {
     }
 
     proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
         #[test]
         fn asterisk_reads_what_was_meant(value: String) {
             let name = VarName::parse("A").expect("a name");

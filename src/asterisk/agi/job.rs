@@ -242,10 +242,11 @@ fn key(result: &str) -> Option<char> {
     Some(char::from(code)).filter(|c| matches!(c, '0'..='9' | '*' | '#' | 'A'..='D'))
 }
 
-/// A sound whose name cannot be written is not there either.
+/// A sound whose name cannot be written is not there either; what has no sound is refused.
 fn send(line: Result<Line, EncodeError>, sound: &str, time: Duration) -> Step {
     match line {
         Ok(line) => Step::Send(line, time),
+        Err(e) if sound.is_empty() => Step::Done(Outcome::Refused { reply: e.to_string() }),
         Err(_) => Step::NoSound(sound.to_owned()),
     }
 }

@@ -127,9 +127,12 @@ mod tests {
 
     #[test]
     fn a_usage_text_goes_over_several_lines() {
-        let text = "520-Invalid command syntax.  Proper usage follows:\nReturns 0 if not set.\n\
+        let text = "520-Invalid command syntax.  Proper usage follows:\nReturns 0 if not set.\nHANGUP\n\
                     Example return code: 200 result=1 (testvariable)\n520 End of proper usage.\n200 result=1";
-        assert_eq!(results(text), ["refused 520-Invalid command syntax.  Proper usage follows:", "1|"]);
+        assert_eq!(
+            results(text),
+            ["HANGUP", "refused 520-Invalid command syntax.  Proper usage follows:", "1|"]
+        );
         let endless = format!("520-Invalid\n{}", "x\n".repeat(USAGE_MAX + 1));
         assert_eq!(results(&endless), ["none"]);
     }
