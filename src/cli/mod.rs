@@ -4,8 +4,12 @@
 //! `Command` and a line in [`main`].
 
 mod check;
+mod explain;
+mod lockout;
 mod log;
+mod place;
 mod run;
+mod transcript;
 
 use std::ffi::OsString;
 use std::io::IsTerminal;
@@ -15,6 +19,9 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::config::{self, Config, Problems};
+
+/// Where packages put the configuration.
+const DEFAULT_CONFIG: &str = "/etc/switchhook/config.toml";
 
 /// Exit code: the command line is wrong (`EX_USAGE` of sysexits.h).
 pub const EXIT_USAGE: u8 = 64;
@@ -34,13 +41,15 @@ struct CommandLine {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Explain(explain::Explain),
+    Lockout(lockout::Lockout),
 }
 
 /// Where the configuration is.
 #[derive(Debug, Args)]
 struct ConfigFile {
     /// The configuration file
-    #[arg(long = "config", value_name = "FILE", default_value = "/etc/switchhook/config.toml")]
+    #[arg(long = "config", value_name = "FILE", default_value = DEFAULT_CONFIG)]
     path: PathBuf,
 }
 
@@ -76,5 +85,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command_line.command {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
+        Command::Explain(explain) => explain.run(),
+        Command::Lockout(lockout) => lockout.run(),
     }
 }

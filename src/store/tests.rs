@@ -155,7 +155,7 @@ fn closing_a_store_that_cannot_be_written_ends_in_time_and_says_so() {
 
 #[test]
 fn a_corrupt_database_is_moved_aside_and_a_new_one_begun() {
-    let cases: [fn(&Path); 3] = [
+    let cases: [fn(&Path); 4] = [
         |path| {
             fs::write(
                 path,
@@ -165,6 +165,8 @@ fn a_corrupt_database_is_moved_aside_and_a_new_one_begun() {
         },
         |path| damage(path, 20),
         |path| damage(path, 4096 + 3),
+        // A page that writing does not come by.
+        |path| damage(path, 4096 * 20),
     ];
     for (i, make_corrupt) in cases.into_iter().enumerate() {
         let (folder, path) = folder();
