@@ -2,8 +2,8 @@
 
 use super::{CallerChange, Finish};
 use crate::terms::{
-    Answer, CallResult, CallerId, CallerNameMode, Channel, Code, Destination, Encoding, Facts, Journal,
-    Numbers, PbxText, VarName, Webhook,
+    Answer, CallResult, CallerId, CallerNameMode, Channel, Code, Destination, Dialect, Encoding, Facts,
+    Journal, Numbers, PbxText, VarName, Webhook,
 };
 
 /// How a call came out, with all that the variables are made of.
@@ -39,7 +39,9 @@ pub(super) fn compose(ending: &Ending<'_>) -> (Finish, Vec<String>) {
         }
     }
     let http_status = answer.map(|a| a.http_status).or(ending.http_status);
-    out.set(VarName::own("WEBHOOK_STATUS"), answer.map_or("", |a| a.status.as_str()));
+    // A text that is compared in the dialplan says no status.
+    let stated = answer.filter(|a| a.dialect != Dialect::Text);
+    out.set(VarName::own("WEBHOOK_STATUS"), stated.map_or("", |a| a.status.as_str()));
     out.set(VarName::own("WEBHOOK_DESTINATION"), ending.destination.map_or("", Destination::as_str));
     out.set_name(VarName::own("WEBHOOK_CALLERNAME"), answered_name(answer));
     out.set(VarName::own("WEBHOOK_HTTP_STATUS"), &http_status.map_or_else(String::new, |s| s.to_string()));

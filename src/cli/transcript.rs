@@ -13,19 +13,20 @@ const BODY_LINES: usize = 12;
 
 /// A journal that prints itself, one line per step, each with the seconds since the beginning.
 #[derive(Debug)]
-pub struct Transcript<'a> {
+pub(super) struct Transcript<'a> {
     journal: &'a Journal,
     zone: TimeZone,
 }
 
 impl<'a> Transcript<'a> {
     /// With the machine's time zone.
-    pub fn new(journal: &'a Journal) -> Transcript<'a> {
+    pub(super) fn new(journal: &'a Journal) -> Transcript<'a> {
         Transcript { journal, zone: TimeZone::system() }
     }
 
     /// With another time zone.
-    pub fn in_zone(journal: &'a Journal, zone: TimeZone) -> Transcript<'a> {
+    #[cfg(test)]
+    pub(super) fn in_zone(journal: &'a Journal, zone: TimeZone) -> Transcript<'a> {
         Transcript { journal, zone }
     }
 }
@@ -71,7 +72,7 @@ pub(super) fn date(ms: i64, zone: &TimeZone) -> String {
 }
 
 /// What a reason means, in a sentence.
-pub fn in_words(reason: Reason, result: CallResult) -> &'static str {
+pub(super) fn in_words(reason: Reason, result: CallResult) -> &'static str {
     match reason {
         Reason::Ok if result == CallResult::Success => "everything went well.",
         Reason::Ok => "the session ended before the result was set.",

@@ -91,7 +91,6 @@ fn the_key_is_the_whole_request() {
     assert_eq!(again, key(url));
 
     let mut others = vec![key("http://crm/?callerid={did}"), key("https://crm/?callerid={callerid}")];
-    others.push(key("http://user:pass@crm/?callerid={callerid}"));
     let mut changed = Vec::new();
     let mut change = |f: &dyn Fn(&mut switchhook::terms::Webhook)| {
         let mut webhook = webhook(url);

@@ -114,10 +114,10 @@ fn a_code_is_masked_where_it_stands_and_nowhere_else() {
     let code = Code::parse("0").expect("digits");
     let template =
         Template::parse("{code}-{code|last:9}-{code|digits}-{did}", Place::Request).expect("a template");
-    let shown = template.render_masked(&facts(&channel, &numbers, Some(&code)), Encoding::Percent);
+    let shown = template.render_shown(&facts(&channel, &numbers, Some(&code)), Encoding::Percent, false);
     assert_eq!(shown, "****-****-****-0502102544");
     assert_eq!(
-        template.render_masked(&facts(&channel, &numbers, None), Encoding::Percent),
+        template.render_shown(&facts(&channel, &numbers, None), Encoding::Percent, false),
         "----0502102544".replacen('-', "", 1)
     );
 }
