@@ -72,7 +72,7 @@ pub(super) struct Environment {
     /// How far in [`ORDER`] we are: the next key is here or behind.
     place: usize,
     /// The values of [`ORDER`]'s keys.
-    values: [Option<String>; ORDER.len()],
+    values: Box<[Option<String>; ORDER.len()]>,
     /// Lines that this Asterisk says beyond those.
     others: Vec<String>,
     arguments: Vec<String>,
