@@ -319,3 +319,31 @@ docs/asterisk.md has the rest, docs/webhook.md what your web server gets and ans
 "
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A demonstration that cannot fail would show nothing.
+    #[test]
+    fn a_call_that_comes_out_otherwise_is_told() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let folder = tempfile::tempdir().expect("a folder");
+            let house = House::build(folder.path()).await.expect("a house");
+            let mut daemon = Daemon::start(house.config.clone(), ANY_PORT, None).expect("a daemon");
+            let [right, ..] = scenes();
+            let told = daemon.play(right.script(house.webhook("vip").expect("vip"), 1)).await;
+            assert_eq!(right.faults(&told), [""; 0]);
+            let other = Scene { attempts: 2, destination: "216", ..right };
+            assert_eq!(
+                other.faults(&told),
+                [
+                    "The right code: attempts \"1\", not \"2\"",
+                    "The right code: destination \"215\", not \"216\""
+                ]
+            );
+            daemon.stop().await;
+        });
+    }
+}
