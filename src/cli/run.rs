@@ -37,7 +37,7 @@ pub(super) struct Run {
 impl Run {
     /// Runs until a signal ends it.
     pub(super) fn run(self) -> ExitCode {
-        log::start(self.log);
+        log::start(self.log, "info");
         let config = match self.config.read() {
             Ok(config) => config,
             Err(exit) => return exit,
