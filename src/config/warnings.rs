@@ -91,11 +91,6 @@ pub(super) fn ivr(part: &Part<'_>, ivr: &Ivr) {
             reader.warn(written(part, key), "Asterisk adds the file's ending itself", help);
         }
     }
-    if ivr.digit_timeout.is_some() && ivr.secret {
-        let help = "remove it if timeout will do between digits as well";
-        let message = "with digit_timeout Asterisk shows the code for a moment, on its console and to AMI";
-        reader.warn(written(part, "digit_timeout"), message, help);
-    }
 }
 
 /// The code goes over somebody else's network for everybody to read.
