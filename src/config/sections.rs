@@ -100,6 +100,7 @@ fn store(part: &Part<'_>) -> Store {
         Some(text) => store_path(part.reader, &text).unwrap_or_default(),
         None => default_path(part.reader),
     };
+    warnings::store(part, &path);
     Store { path, retention: part.duration("retention").unwrap_or_default() }
 }
 

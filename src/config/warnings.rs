@@ -1,6 +1,9 @@
 //! What is allowed and probably not meant.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::IpAddr;
+use std::path::Path;
 
 use url::{Host, Url};
 
@@ -29,6 +32,27 @@ pub(super) fn fastagi(part: &Part<'_>, fastagi: &FastAgi) {
         let help = "FastAGI has no password: name the addresses of your PBXs";
         part.reader.warn(written(part, "allow"), "everybody who reaches this address may connect", help);
     }
+}
+
+/// What is odd about the file of the store: it is there, and it is something else.
+pub(super) fn store(part: &Part<'_>, path: &Path) {
+    let help = "name a file that is not there yet, or the store of an earlier run";
+    let warn = |message: &str| part.reader.warn(written(part, "url"), message, help);
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => warn("this is a folder, no file: there will be no store"),
+        Ok(found) if found.is_file() && found.len() > 0 && begins_otherwise(path) => {
+            warn("this file is no SQLite database: there will be no store")
+        }
+        _ => {}
+    }
+}
+
+/// Every SQLite file begins so (<https://www.sqlite.org/fileformat2.html>, 1.3). One that cannot be read is another
+/// matter.
+fn begins_otherwise(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
+    read.is_ok() && start != b"SQLite format 3\0"
 }
 
 /// What is odd about a webhook.

@@ -361,6 +361,27 @@ fn the_store_is_where_it_is_said() {
 }
 
 #[test]
+fn a_store_that_is_something_else_is_worth_a_warning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("calls.db");
+    let warnings = |path: &Path| {
+        let config = right(&format!("[store]\nurl = \"sqlite://{}\"\n", path.display()));
+        config.warnings.iter().map(|w| w.message().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(warnings(&path).is_empty(), "a file that is not there yet");
+    for (content, warned) in [
+        (&b""[..], false),
+        (b"SQLite format 3\0\x10\0 and so on", false),
+        (b"SQLite format 3", true),
+        (b"[fastagi]\n", true),
+    ] {
+        fs::write(&path, content).expect("a file");
+        assert_eq!(!warnings(&path).is_empty(), warned, "{content:?}");
+    }
+    assert!(warnings(folder.path())[0].contains("folder"));
+}
+
+#[test]
 fn what_needs_a_restart() {
     let old = right("[fastagi]\n");
     for (text, keys) in [
