@@ -143,7 +143,7 @@ impl Plan {
                 fail(&key, "a header cannot hold a line break or another control character".to_owned());
             } else if template.first_variable().is_some() {
                 rendered.push((name.clone(), template.clone()));
-            } else if let Some(value) = header_value(template.as_str()) {
+            } else if let Some(value) = header_value(template.fixed_start().reveal()) {
                 fixed.retain(|(other, _)| other != name);
                 fixed.push((name.clone(), value));
             }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, Request};
 use proptest::prelude::*;
 use switchhook::terms::{
-    Body, Channel, Code, Method, Number, NumberFormat, Secret, Template, Via, Webhook, What,
+    Body, Channel, Code, Method, Number, NumberFormat, Place, Secret, Template, Via, Webhook, What,
 };
 use switchhook::webhook::{Exchange, Input, Output, Plan, Policy, Question};
 use url::Url;
@@ -145,6 +145,19 @@ fn headers() {
     assert_eq!(trace[..2], ["00", "0199aa017c3e70008abc0123456789ab"]);
     assert_eq!((trace[2].len(), trace[3]), (16, "01"));
     assert!(!format!("{request:?}").contains("s3cret"));
+}
+
+#[test]
+fn a_header_has_what_the_environment_gives() {
+    for text in ["Bearer ${KEY}", "Bearer ${KEY}{account}"] {
+        let at = text.find("${").expect("there");
+        let inserted = [(at..at + "${KEY}".len(), Secret::new("{did}s3cret"))];
+        let mut webhook = webhook("http://crm/");
+        let authorization = Template::parse_with(text, Place::Request, &inserted).expect("a template");
+        webhook.headers = vec![(HeaderName::from_static("authorization"), authorization)];
+        let (request, ..) = sent(&plan(webhook), &channel(), None);
+        assert_eq!(header(&request, "authorization"), "Bearer {did}s3cret");
+    }
 }
 
 #[test]
