@@ -5,12 +5,11 @@ use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
 
-use url::{Host, Url};
-
 use super::FastAgi;
 use super::reader::Part;
 use super::webhook::written;
 use crate::terms::{Body, Ivr, Method, Template, Variable, Webhook};
+use crate::webhook::{Origin, Plan};
 
 /// Endings of Asterisk's sound files. Asterisk adds them itself.
 const SOUND_ENDINGS: &[&str] = &[".wav", ".gsm", ".ulaw", ".alaw", ".sln", ".sln16", ".g722", ".mp3", ".ogg"];
@@ -56,8 +55,8 @@ fn begins_otherwise(path: &Path) -> bool {
 }
 
 /// What is odd about a webhook.
-pub(super) fn webhook(part: &Part<'_>, webhook: &Webhook) {
-    let reader = part.reader;
+pub(super) fn webhook(part: &Part<'_>, plan: &Plan) {
+    let (reader, webhook) = (part.reader, plan.webhook());
     let sent: Vec<(&str, &Template)> = templates(webhook);
     match &webhook.ivr {
         None => {
@@ -76,7 +75,7 @@ pub(super) fn webhook(part: &Part<'_>, webhook: &Webhook) {
                     help,
                 );
             }
-            unencrypted(part, webhook, ivr);
+            unencrypted(part, plan, ivr);
         }
     }
     let fresh = [Variable::Call, Variable::Timestamp, Variable::Start, Variable::CallUniqueId];
@@ -118,10 +117,9 @@ pub(super) fn ivr(part: &Part<'_>, ivr: &Ivr) {
 }
 
 /// The code goes over somebody else's network for everybody to read.
-fn unencrypted(part: &Part<'_>, webhook: &Webhook, ivr: &Ivr) {
-    for (key, template) in [("url", Some(&webhook.url)), ("fallback_url", webhook.fallback_url.as_ref())] {
-        let origin = template.and_then(Webhook::origin);
-        if ivr.secret && origin.is_some_and(|url| url.scheme() == "http" && !is_near(&url)) {
+fn unencrypted(part: &Part<'_>, plan: &Plan, ivr: &Ivr) {
+    for (key, origin) in [("url", Some(plan.origin())), ("fallback_url", plan.fallback_origin())] {
+        if ivr.secret && origin.is_some_and(|origin| !origin.tls && !is_near(origin)) {
             let help = "use https://";
             part.reader.warn(written(part, key), "the code crosses the internet unencrypted", help);
         }
@@ -129,16 +127,16 @@ fn unencrypted(part: &Part<'_>, webhook: &Webhook, ivr: &Ivr) {
 }
 
 /// On this machine or this network, as far as can be told without a look-up.
-fn is_near(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-        Some(Host::Domain(name)) => {
+fn is_near(origin: &Origin) -> bool {
+    match origin.ip() {
+        Some(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Some(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        None => {
+            let name = &*origin.host;
             let ending = name.rsplit_once('.').map(|(_, ending)| ending);
             matches!(ending, None | Some("local" | "lan" | "internal" | "home" | "localhost" | "test"))
                 || name.ends_with(".home.arpa")
         }
-        None => false,
     }
 }
 

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use switchhook::config::{self, Config, Problems};
 use switchhook::terms::{Body, Webhook};
+use switchhook::webhook::Plan;
 
 fn env(name: &str) -> Option<String> {
     let value = match name {
@@ -29,8 +31,12 @@ fn right(text: &str) -> Config {
     parse(text).unwrap_or_else(|e| panic!("{text}\n{e}"))
 }
 
-fn webhook(text: &str) -> std::sync::Arc<Webhook> {
+fn plan(text: &str) -> Arc<Plan> {
     right(text).webhooks.into_values().next().expect("a webhook")
+}
+
+fn webhook(text: &str) -> Arc<Webhook> {
+    plan(text).webhook().clone()
 }
 
 /// The text of a case behind `[webhook.x]` and a URL.
@@ -121,6 +127,9 @@ fn keys_of_a_webhook() {
         "body = \"form\"",
         "method = \"POST\"\nbody = \"{\\\"n\\\": \\\"{callerid}\\\"}\"",
         "method = \"POST\"\nbody = \"{did\"\ncontent_type = \"json\"",
+        "method = \"POST\"\nbody = \"\"\"\n{\n  \"n\": {callerid},\n  \"d\": \"{did}\"\n}\"\"\"\ncontent_type = \"application/json\"",
+        "method = \"POST\"\nbody = '{\"n\": \"{ did }\", \"c\": \"{Code}\"}'\ncontent_type = \"application/json\"",
+        "method = \"POST\"\nbody = '{\"n\": \"{did}\",}'\ncontent_type = \"application/json\"",
         "content_type = \"text/plain\"",
         "save_as = \"crm-result\"",
         "save_as = \"CRM\"\nvariables = { a = \"SIP_X\", b = \"CRM\", c = \"C\", C = \"D\", d = \"C\", \"\" = \"E\", f = 1 }",
@@ -261,7 +270,7 @@ fn a_secret_in_a_file() {
     for line_end in ["", "\n", "\r\n"] {
         fs::write(folder.path().join("crm.key"), format!("{key}{line_end}")).expect("a file");
         let config = read().unwrap_or_else(|e| panic!("{e}"));
-        let secret = config.webhooks["x"].secret.as_ref().map(|s| s.reveal().to_owned());
+        let secret = config.webhooks["x"].webhook().secret.as_ref().map(|s| s.reveal().to_owned());
         assert_eq!(secret.as_deref(), Some(key));
     }
     fs::write(folder.path().join("crm.key"), b"\xff").expect("a file");
@@ -270,16 +279,17 @@ fn a_secret_in_a_file() {
 
 #[test]
 fn what_the_environment_gives_is_text() {
-    let webhook = webhook(
+    let plan = plan(
         r#"[webhook.x]
 url = "https://${HOST}/${BRACES}?k=${KEY}&c={callerid}"
 timeout = "${TIME}"
 headers = { X-Key = "${BRACES}" }
 "#,
     );
+    let webhook = plan.webhook();
     assert_eq!(webhook.url.as_str(), "https://${HOST}/${BRACES}?k=${KEY}&c={callerid}");
     assert_eq!(webhook.url.fixed_start().reveal(), "https://crm.example.com/{code}?k=hunter2&c=");
-    assert_eq!(Webhook::origin(&webhook.url).expect("an origin").host_str(), Some("crm.example.com"));
+    assert_eq!(plan.origin().to_string(), "https://crm.example.com");
     assert!(!webhook.headers[0].1.uses(switchhook::terms::Variable::Code));
     assert_eq!(webhook.timeout, Duration::from_secs(3));
     assert!(!format!("{webhook:?}").contains("hunter2"));
