@@ -12,7 +12,7 @@ use super::ink::Ink;
 use super::log::{self, LogFormat};
 use super::play::{self, ANY_PORT, Daemon, Told, masked};
 use super::transcript::Transcript;
-use super::{ConfigFile, EXIT_CONFIG, EXIT_USAGE, say};
+use super::{ConfigFile, EXIT_USAGE, say};
 use crate::app::StartError;
 use crate::config::Config;
 use crate::stage::asterisk::{Entry, Presentation, Script};
@@ -92,7 +92,7 @@ impl Call {
             Ok(config) => config,
             Err(exit) => return exit,
         };
-        let Some(webhook) = config.webhooks.get(self.name.as_str()).cloned() else {
+        let Some(webhook) = config.webhooks.get(self.name.as_str()).map(|plan| plan.webhook().clone()) else {
             return usage(&no_such_webhook(&self.name, &config));
         };
         let runtime = match super::runtime() {
@@ -114,10 +114,7 @@ impl Call {
             }
             Err(error) => {
                 eprintln!("switchhook: {error}");
-                match error {
-                    StartError::Webhook { .. } => ExitCode::from(EXIT_CONFIG),
-                    _ => ExitCode::FAILURE,
-                }
+                ExitCode::FAILURE
             }
         }
     }

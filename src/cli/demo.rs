@@ -222,7 +222,7 @@ impl House {
     }
 
     fn webhook(&self, name: &str) -> io::Result<&Webhook> {
-        let webhook = self.config.webhooks.get(name).map(AsRef::as_ref);
+        let webhook = self.config.webhooks.get(name).map(|plan| plan.webhook().as_ref());
         webhook.ok_or_else(|| io::Error::other(format!("demo.toml has no webhook {name}")))
     }
 
