@@ -9,8 +9,9 @@ use std::time::{Duration, Instant};
 use crate::config::Config;
 use crate::guard::Lockout;
 use crate::io::{Answers, FastAgi, Hook, Keeper, Registry, Shared, start_workers, tls_settings};
-use crate::terms::Webhook;
-use crate::webhook::{Plan, Policy};
+use crate::store::Store;
+use crate::terms::{Journal, WebhookName};
+use crate::webhook::{Plan, PlanError, Policy};
 
 /// How long calls that got their `shutdown` may take to leave.
 const LEAVE_TIME: Duration = Duration::from_secs(6);
@@ -43,9 +44,28 @@ pub enum StartError {
     /// The TLS library refused its settings.
     #[error("TLS: {0}")]
     Tls(#[from] tokio_rustls::rustls::Error),
+    /// A webhook's definition cannot be asked.
+    #[error("[webhook.{webhook}] {errors}")]
+    Webhook {
+        /// Its name.
+        webhook: WebhookName,
+        /// What is wrong.
+        errors: Wrong,
+    },
     /// A thread could not be started.
     #[error("cannot start a worker: {0}")]
     Worker(#[source] std::io::Error),
+}
+
+/// What is wrong with one definition.
+#[derive(Debug)]
+pub struct Wrong(Vec<PlanError>);
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let each: Vec<String> = self.0.iter().map(PlanError::to_string).collect();
+        f.write_str(&each.join("; "))
+    }
 }
 
 impl App {
@@ -54,9 +74,9 @@ impl App {
         let fastagi = config.fastagi.as_ref().ok_or(StartError::NoListener)?;
         let tls = tls_settings()?;
         let bind = |source| StartError::Bind { address: fastagi.listen, source };
-        let listener = FastAgi::bind(fastagi.listen, fastagi.max_calls).map_err(bind)?;
+        let listener = FastAgi::bind(fastagi.listen).map_err(bind)?;
         let address = listener.address().map_err(bind)?;
-        let shared = Arc::new(Shared::new(registry(&config, None), keeper));
+        let shared = Arc::new(Shared::new(registry(&config, None)?, keeper));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = start_workers(&shared, listener, &tls, threads).map_err(StartError::Worker)?;
         Ok(App { shared, config, address, workers })
@@ -79,12 +99,12 @@ impl App {
 
     /// Takes a new configuration. Calls that are open keep what they began with. Returns the changed keys that only a
     /// restart applies.
-    pub fn reload(&mut self, config: Config) -> Vec<&'static str> {
+    pub fn reload(&mut self, config: Config) -> Result<Vec<&'static str>, StartError> {
         let before = self.shared.registry.load_full();
         let waiting = self.config.needs_restart(&config);
-        self.shared.registry.store(Arc::new(registry(&config, Some(&before))));
+        self.shared.registry.store(Arc::new(registry(&config, Some(&before))?));
         self.config = config;
-        waiting
+        Ok(waiting)
     }
 
     /// Stops: the listener first, then up to `patience` for the calls that are open, then the rest with `shutdown`.
@@ -115,6 +135,20 @@ impl App {
     }
 }
 
+impl Keeper for Store {
+    fn journal(&self, journal: Journal) {
+        Store::journal(self, journal);
+    }
+
+    fn wrong_code(&self, webhook: &WebhookName, caller: &str, wall: i64) {
+        Store::wrong_code(self, webhook.as_str(), caller, wall);
+    }
+
+    fn right_code(&self, webhook: &WebhookName, caller: &str) {
+        Store::right_code(self, webhook.as_str(), caller);
+    }
+}
+
 /// The lockouts of the running webhooks.
 #[derive(Clone)]
 pub struct Lockouts(Arc<Shared>);
@@ -134,21 +168,25 @@ impl Lockouts {
 }
 
 /// The run-time side of a configuration. What callers have entered wrongly lives on over a reload.
-fn registry(config: &Config, before: Option<&Registry>) -> Registry {
+fn registry(config: &Config, before: Option<&Registry>) -> Result<Registry, StartError> {
     let mut hooks = HashMap::with_capacity(config.webhooks.len());
     for (name, webhook) in &config.webhooks {
         let earlier = before.and_then(|b| b.hooks.get(name));
-        hooks.insert(name.clone(), Arc::new(hook(webhook, earlier)));
+        let wrong = |errors| StartError::Webhook { webhook: name.clone(), errors: Wrong(errors) };
+        let plan = Plan::new(webhook.clone()).map_err(wrong)?;
+        hooks.insert(name.clone(), Arc::new(hook(plan, earlier)));
     }
-    Registry {
+    Ok(Registry {
         hooks,
         numbers: config.numbers.clone(),
         policy: Arc::new(Policy::new(config.egress.deny.clone(), config.egress.allow.clone())),
         fastagi_allow: config.fastagi.as_ref().map(|f| f.allow.clone()).unwrap_or_default(),
-    }
+        max_calls: config.fastagi.as_ref().map_or(0, |f| f.max_calls),
+    })
 }
 
-fn hook(webhook: &Arc<Webhook>, earlier: Option<&Arc<Hook>>) -> Hook {
+fn hook(plan: Plan, earlier: Option<&Arc<Hook>>) -> Hook {
+    let webhook = plan.webhook();
     let rule = webhook.ivr.as_ref().filter(|ivr| ivr.secret).and_then(|ivr| ivr.lockout);
     let lockout = rule.map(|rule| {
         let kept = earlier.and_then(|hook| hook.lockout.clone());
@@ -158,7 +196,6 @@ fn hook(webhook: &Arc<Webhook>, earlier: Option<&Arc<Hook>>) -> Hook {
         }
         Arc::new(Mutex::new(Lockout::new(rule)))
     });
-    let secret_code = webhook.ivr.as_ref().is_some_and(|ivr| ivr.secret);
-    let answers = (!webhook.cache.is_zero() && !secret_code).then(Answers::default);
-    Hook { webhook: webhook.clone(), plan: Arc::new(Plan::new(webhook)), lockout, answers }
+    let answers = plan.is_cacheable().then(Answers::default);
+    Hook { plan: Arc::new(plan), lockout, answers }
 }

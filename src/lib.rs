@@ -19,11 +19,14 @@
 //! | [`app`] | configuration to running tasks; reload and drain | all of the above |
 //! | [`cli`] | one file per subcommand | `app` |
 
+pub mod app;
 pub mod asterisk;
 pub mod call;
+pub mod cli;
 pub mod config;
 pub mod freeswitch;
 pub mod guard;
+pub mod io;
 pub mod stage;
 pub mod store;
 pub mod terms;

@@ -1,5 +1,7 @@
 //! A call as a table: what happens, what the call does, how it comes out. Time is virtual.
 
+#![allow(clippy::disallowed_methods, reason = "virtual time begins somewhere")]
+
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -220,7 +222,8 @@ fn outcomes() {
     };
     let ok = CallResult::Success;
     let failed = CallResult::Failed;
-    let cases: Vec<(&str, Webhook, Vec<Event>, &str, CallResult, Reason)> = vec![
+    type Case = (&'static str, Webhook, Vec<Event>, &'static str, CallResult, Reason);
+    let cases: Vec<Case> = vec![
         (
             "asks at once without an IVR",
             webhook(),
@@ -463,7 +466,8 @@ fn what_the_callee_sees() {
     };
     let plain = |_: &mut Channel| {};
     type Change = fn(&mut Channel);
-    let cases: Vec<(&str, CallerId, Option<CallerNameRule>, Change, Event, CallerChange)> = vec![
+    type Case = (&'static str, CallerId, Option<CallerNameRule>, Change, Event, CallerChange);
+    let cases: Vec<Case> = vec![
         ("nothing asked", Caller, None, plain, ack("", "Jan"), CallerChange::Nothing),
         (
             "the answer's name",

@@ -8,13 +8,13 @@ use std::time::Instant;
 
 use super::http::Http;
 use crate::terms::{Answer, Failure, What};
-use crate::webhook::{Exchange, ExchangeInput, ExchangeOutput};
+use crate::webhook::{Exchange, Input, Output};
 
 /// What an exchange said of itself, with the time: kept outside, so that it outlives an exchange that is dropped when
 /// the caller hangs up.
 pub(super) type Notes = Rc<RefCell<Vec<(Instant, What)>>>;
 
-type Step = Pin<Box<dyn Future<Output = ExchangeInput>>>;
+type Step = Pin<Box<dyn Future<Output = Input>>>;
 
 /// Asks, and waits for the answer or the failure. Dropping it drops the request.
 pub(super) async fn ask(http: Rc<Http>, mut exchange: Exchange, notes: Notes) -> Result<Answer, Failure> {
@@ -22,22 +22,22 @@ pub(super) async fn ask(http: Rc<Http>, mut exchange: Exchange, notes: Notes) ->
     loop {
         let wait = loop {
             match exchange.poll_output() {
-                ExchangeOutput::Resolve { host } => {
+                Output::Resolve { host } => {
                     let http = http.clone();
-                    step = Some(Box::pin(async move { ExchangeInput::Resolved(http.resolve(&host).await) }));
+                    step = Some(Box::pin(async move { Input::Resolved(http.resolve(&host).await) }));
                 }
-                ExchangeOutput::Hop(hop) => {
+                Output::Hop(hop) => {
                     let http = http.clone();
                     step = Some(Box::pin(async move {
-                        match http.hop(hop).await {
-                            Ok(response) => ExchangeInput::Responded(response),
-                            Err(error) => ExchangeInput::Failed(error),
+                        match http.hop(*hop).await {
+                            Ok(response) => Input::Responded(response),
+                            Err(error) => Input::Failed(error),
                         }
                     }));
                 }
-                ExchangeOutput::Note(what) => notes.borrow_mut().push((Instant::now(), what)),
-                ExchangeOutput::Timeout(at) => break at,
-                ExchangeOutput::Done(done) => return done,
+                Output::Note(what) => notes.borrow_mut().push((Instant::now(), what)),
+                Output::Timeout(at) => break at,
+                Output::Done(done) => return done,
             }
         };
         let input = match &mut step {

@@ -60,7 +60,9 @@ impl Connector {
         let now = Instant::now();
         kept.retain(|i| i.until > now && !i.connection.sender.is_closed());
         // The policy vetted these addresses; one that it refuses now is not used because it was allowed once.
-        let at = kept.iter().rposition(|i| i.connection.sender.is_ready() && addresses.contains(&i.connection.peer))?;
+        let at = kept
+            .iter()
+            .rposition(|i| i.connection.sender.is_ready() && addresses.contains(&i.connection.peer))?;
         Some(kept.remove(at).connection)
     }
 
@@ -83,7 +85,11 @@ impl Connector {
     }
 
     /// Opens a connection to the first address that takes it.
-    pub(super) async fn open(self: &Rc<Self>, origin: &Origin, addresses: &[SocketAddr]) -> Result<Connection, HopError> {
+    pub(super) async fn open(
+        self: &Rc<Self>,
+        origin: &Origin,
+        addresses: &[SocketAddr],
+    ) -> Result<Connection, HopError> {
         let (stream, peer) = connect_any(addresses).await?;
         // A request is one small write: waiting for more only delays it.
         if let Err(e) = stream.set_nodelay(true) {
@@ -92,7 +98,7 @@ impl Connector {
         if !origin.tls {
             return handshake(stream, peer).await;
         }
-        let name = ServerName::try_from(origin.host.clone()).map_err(|e| tls_error(&e.to_string()))?;
+        let name = ServerName::try_from(origin.host.to_string()).map_err(|e| tls_error(&e.to_string()))?;
         let stream = self.tls.connect(name, stream).await.map_err(|e| tls_error(&e.to_string()))?;
         handshake(stream, peer).await
     }

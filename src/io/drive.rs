@@ -11,10 +11,12 @@ use tokio::net::TcpStream;
 use uuid::Uuid;
 
 use super::ask::{Notes, ask};
+use super::flight;
 use super::registry::{Hook, Registry};
 use super::worker::Worker;
 use crate::call::{Ask, Call, Input, Output, Session, SessionOutput, Start};
-use crate::terms::{Answer, Failure, Facts, Journal, Opening, Reason, Route, What};
+use crate::terms::{Answer, Facts, Failure, Journal, Opening, Reason, Route, What};
+use crate::webhook::{self, Exchange};
 
 /// How long the PBX may take to take what we write. The largest answer is smaller than a socket's buffer.
 const WRITE_TIME: Duration = Duration::from_secs(5);
@@ -166,17 +168,20 @@ impl<S: Session> Driver<S> {
                 let failure = failure(Reason::UnknownWebhook, unknown.to_string());
                 Call::refused(now, start(opening), unknown.path, failure)
             }
-            Ok(Route::Webhook(name)) if self.overloaded => {
-                Call::refused(now, start(opening), name, failure(Reason::Overload, "max_calls calls are open".into()))
-            }
+            Ok(Route::Webhook(name)) if self.overloaded => Call::refused(
+                now,
+                start(opening),
+                name,
+                failure(Reason::Overload, "max_calls calls are open".into()),
+            ),
             Ok(Route::Webhook(name)) => match self.registry.hooks.get(name.as_str()) {
                 Some(hook) => {
-                    let locked = hook.locked(now, &opening.channel.callerid);
-                    if hook.webhook.ivr.is_some() && hook.webhook.enabled && locked.is_none() {
+                    let locked = hook.locked(now, opening.channel.callerid.as_str());
+                    if hook.webhook().ivr.is_some() && hook.webhook().enabled && locked.is_none() {
                         self.prepare(hook);
                     }
                     self.hook = Some(hook.clone());
-                    Call::new(now, start(opening), hook.webhook.clone(), locked)
+                    Call::new(now, start(opening), hook.webhook().clone(), locked)
                 }
                 None => {
                     let detail = format!("the configuration has no [webhook.{name}]");
@@ -197,38 +202,43 @@ impl<S: Session> Driver<S> {
     fn ask(&mut self, now: Instant, question: &Ask) {
         let (Some(call), Some(hook)) = (&self.call, &self.hook) else { return };
         let channel = &call.opening().channel;
-        if let Some(failures) = hook.locked(now, &channel.callerid) {
+        if let Some(failures) = hook.locked(now, channel.callerid.as_str()) {
             self.note(now, What::LockedOut { failures });
-            return self.input(now, Input::Answered(Err(Failure::new(Reason::LockedOut, "too many wrong codes"))));
+            return self
+                .input(now, Input::Answered(Err(Failure::new(Reason::LockedOut, "too many wrong codes"))));
         }
         let facts = Facts {
             channel,
             call: call.id(),
             code: question.code.as_ref(),
-            format: hook.webhook.number_format,
+            format: hook.webhook().number_format,
             numbers: &self.registry.numbers,
             now: wall(),
         };
-        let exchange = hook.plan.exchange(now, &facts, &self.registry.policy, question.attempt);
+        let requests = hook.plan.render(&webhook::Question { facts, attempt: question.attempt });
+        let key = hook.answers.as_ref().map(|_| requests.cache_key(&hook.plan));
+        let exchange = Exchange::new(now, hook.plan.clone(), self.registry.policy.clone(), requests);
         let (http, notes) = (self.worker.http.clone(), self.notes.clone());
-        self.asking = Some(match &hook.answers {
-            Some(answers) => Box::pin(answers.clone().ask(http, exchange, hook.webhook.cache, notes)),
-            None => Box::pin(ask(http, exchange, notes)),
+        self.asking = Some(match (&hook.answers, key) {
+            (Some(answers), Some(key)) => {
+                let (keep, deadline) = (hook.webhook().cache, now + hook.webhook().timeout);
+                Box::pin(answers.clone().ask(http, flight::Question { key, exchange, keep, deadline }, notes))
+            }
+            _ => Box::pin(ask(http, exchange, notes)),
         });
     }
 
     fn count_code(&self, now: Instant, right: bool) {
         let (Some(call), Some(hook)) = (&self.call, &self.hook) else { return };
-        let caller = &call.opening().channel.callerid;
-        let name = &hook.webhook.name;
-        let counted = hook.with_lockout(|lockout| match right {
-            true => lockout.right_code(caller),
-            false => lockout.wrong_code(now, caller),
-        });
-        match counted {
-            Some(_) if right => self.worker.shared.keeper.right_code(name, caller),
-            Some(_) => self.worker.shared.keeper.wrong_code(name, caller, wall()),
-            None => {}
+        let caller = call.opening().channel.callerid.as_str();
+        let name = &hook.webhook().name;
+        let keeper = &self.worker.shared.keeper;
+        if right {
+            if hook.with_lockout(|lockout| lockout.right_code(caller)) == Some(true) {
+                keeper.right_code(name, caller);
+            }
+        } else if hook.with_lockout(|lockout| lockout.wrong_code(now, caller)).is_some() {
+            keeper.wrong_code(name, caller, wall());
         }
     }
 
@@ -241,7 +251,9 @@ impl<S: Session> Driver<S> {
     fn note(&mut self, now: Instant, what: What) {
         match &what {
             What::SoundMissing { prompt } => self.worker.shared.warn_of_missing_sound(prompt),
-            What::PbxRefused { what, reply } => tracing::warn!(pbx = self.pbx, what, reply, "the PBX refused something"),
+            What::PbxRefused { what, reply } => {
+                tracing::warn!(pbx = self.pbx, what, reply, "the PBX refused something")
+            }
             What::ProtocolError { detail } => tracing::warn!(pbx = self.pbx, detail, "a PBX is out of step"),
             _ => {}
         }

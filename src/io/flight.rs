@@ -10,9 +10,9 @@ use tokio::sync::watch;
 use super::ask::{Notes, ask};
 use super::http::Http;
 use crate::terms::{Answer, Failure, Reason, What};
-use crate::webhook::{Cache, Exchange};
+use crate::webhook::{Cache, CacheKey, Exchange, Hit};
 
-type Shared = Option<Result<Answer, Failure>>;
+type Shared = Option<Result<Arc<Answer>, Failure>>;
 
 /// One webhook's kept answers, for all workers. The lock is held for one look at a map, by calls to a webhook with
 /// `cache` alone.
@@ -22,11 +22,21 @@ pub struct Answers(Arc<Mutex<Inner>>);
 #[derive(Debug, Default)]
 struct Inner {
     kept: Cache,
-    flying: HashMap<String, watch::Receiver<Shared>>,
+    flying: HashMap<CacheKey, watch::Receiver<Shared>>,
+}
+
+/// One call's question.
+pub(super) struct Question {
+    pub(super) key: CacheKey,
+    pub(super) exchange: Exchange,
+    /// How long the answer is kept.
+    pub(super) keep: Duration,
+    /// How long this call waits, whoever asks.
+    pub(super) deadline: Instant,
 }
 
 enum Found {
-    Kept(Answer, Duration),
+    Kept(Hit),
     Flying(watch::Receiver<Shared>),
     Ours(watch::Sender<Shared>),
 }
@@ -37,17 +47,14 @@ impl Answers {
     pub(super) async fn ask(
         self,
         http: Rc<Http>,
-        exchange: Exchange,
-        keep: Duration,
+        question: Question,
         notes: Notes,
     ) -> Result<Answer, Failure> {
-        let key = exchange.cache_key();
-        let deadline = exchange.deadline();
-        let mut waiting = match self.find(&key) {
-            Found::Kept(answer, age) => {
+        let mut waiting = match self.find(&question.key) {
+            Found::Kept(Hit { answer, age }) => {
                 let age_ms = u64::try_from(age.as_millis()).unwrap_or(u64::MAX);
                 notes.borrow_mut().push((Instant::now(), What::Cached { age_ms }));
-                return Ok(answer);
+                return Ok((*answer).clone());
             }
             Found::Flying(waiting) => {
                 notes.borrow_mut().push((Instant::now(), What::Joined));
@@ -56,26 +63,31 @@ impl Answers {
             Found::Ours(tell) => {
                 let waiting = tell.subscribe();
                 tokio::task::spawn_local(async move {
-                    let answered = ask(http, exchange, notes).await;
-                    self.land(&key, keep, &answered);
+                    let answered = ask(http, question.exchange, notes).await.map(Arc::new);
+                    self.land(question.key, question.keep, &answered);
                     tell.send_replace(Some(answered));
                 });
                 waiting
             }
         };
-        let arrived = tokio::time::timeout_at(deadline.into(), waiting.wait_for(Option::is_some)).await;
+        let arrived =
+            tokio::time::timeout_at(question.deadline.into(), waiting.wait_for(Option::is_some)).await;
         match arrived {
-            Ok(Ok(shared)) => shared.clone().unwrap_or_else(|| Err(lost())),
+            Ok(Ok(shared)) => match &*shared {
+                Some(Ok(answer)) => Ok((**answer).clone()),
+                Some(Err(failure)) => Err(failure.clone()),
+                None => Err(lost()),
+            },
             // The worker that asked is gone.
             Ok(Err(_)) => Err(lost()),
             Err(_) => Err(Failure::new(Reason::Timeout, "another call's question was not answered in time")),
         }
     }
 
-    fn find(&self, key: &str) -> Found {
+    fn find(&self, key: &CacheKey) -> Found {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((answer, age)) = inner.kept.get(Instant::now(), key) {
-            return Found::Kept(answer.clone(), age);
+        if let Some(hit) = inner.kept.get(Instant::now(), key) {
+            return Found::Kept(hit);
         }
         // One whose task died without an answer is no flight any more.
         if let Some(flying) = inner.flying.get(key)
@@ -84,15 +96,15 @@ impl Answers {
             return Found::Flying(flying.clone());
         }
         let (tell, waiting) = watch::channel(None);
-        inner.flying.insert(key.to_owned(), waiting);
+        inner.flying.insert(key.clone(), waiting);
         Found::Ours(tell)
     }
 
-    fn land(&self, key: &str, keep: Duration, answered: &Result<Answer, Failure>) {
+    fn land(&self, key: CacheKey, keep: Duration, answered: &Result<Arc<Answer>, Failure>) {
         let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        inner.flying.remove(key);
+        inner.flying.remove(&key);
         if let Ok(answer) = answered {
-            inner.kept.put(Instant::now(), key, answer, keep);
+            inner.kept.put(Instant::now(), key, answer.clone(), keep);
         }
     }
 }

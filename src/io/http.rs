@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use hickory_resolver::TokioResolver;
-use http::header::KEEP_ALIVE;
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio_rustls::rustls;
@@ -39,7 +38,9 @@ pub fn tls_settings() -> Result<Arc<rustls::ClientConfig>, rustls::Error> {
     let mut roots = rustls::RootCertStore::empty();
     let (added, _) = roots.add_parsable_certificates(found.certs);
     if added == 0 {
-        tracing::warn!("no trusted certificates were found: https webhooks will fail with `tls`. Install ca-certificates.");
+        tracing::warn!(
+            "no trusted certificates were found: https webhooks will fail with `tls`. Install ca-certificates."
+        );
     }
     let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
     let config = rustls::ClientConfig::builder_with_provider(provider)
@@ -60,7 +61,9 @@ impl Http {
             builder.build()
         });
         let resolver = resolver
-            .inspect_err(|error| tracing::warn!(%error, "no name server: webhooks by name will fail with `dns`"))
+            .inspect_err(
+                |error| tracing::warn!(%error, "no name server: webhooks by name will fail with `dns`"),
+            )
             .ok();
         Http { connector: Rc::new(Connector::new(tls)), resolver }
     }
@@ -81,9 +84,9 @@ impl Http {
         if self.connector.has(origin) {
             return;
         }
-        let resolved = match origin.host.trim_matches(['[', ']']).parse::<IpAddr>() {
-            Ok(ip) => Ok(vec![ip]),
-            Err(_) => self.resolve(&origin.host).await,
+        let resolved = match origin.ip() {
+            Some(ip) => Ok(vec![ip]),
+            None => self.resolve(&origin.host).await,
         };
         let vetted = resolved.unwrap_or_default().into_iter().filter(|ip| policy.check(*ip).is_ok());
         let addresses: Vec<SocketAddr> = vetted.map(|ip| SocketAddr::new(ip, origin.port)).collect();
@@ -119,10 +122,11 @@ impl Http {
         hop: &Hop,
     ) -> Result<HopResponse, HopError> {
         let begun = Instant::now();
-        let response = connection.sender.try_send_request(request.map(Full::new)).await.map_err(|mut e| {
-            let sent = e.take_message().is_none();
-            bad_response(sent, e.error())
-        })?;
+        let response =
+            connection.sender.try_send_request(request.map(Full::new)).await.map_err(|mut e| {
+                let sent = e.take_message().is_none();
+                bad_response(sent, e.error())
+            })?;
         let head_after = begun.elapsed();
         let (head, body) = response.into_parts();
         let (body, truncated) = read_body(body, hop.limit).await?;
@@ -130,7 +134,15 @@ impl Http {
         if !truncated && head.version == http::Version::HTTP_11 {
             self.keep_when_ready(hop.origin.clone(), connection, keep_alive_time(&head.headers));
         }
-        Ok(HopResponse { status: head.status.as_u16(), headers: head.headers, body, truncated, peer, reused, head_after })
+        Ok(HopResponse {
+            status: head.status.as_u16(),
+            headers: head.headers,
+            body,
+            truncated,
+            peer,
+            reused,
+            head_after,
+        })
     }
 
     fn keep_when_ready(&self, origin: Origin, mut connection: Connection, time: Option<Duration>) {
@@ -171,7 +183,7 @@ async fn read_body(mut body: Incoming, limit: usize) -> Result<(Bytes, bool), Ho
 
 /// `Keep-Alive: timeout=5`, less a second for the way.
 fn keep_alive_time(headers: &http::HeaderMap) -> Option<Duration> {
-    let value = headers.get(KEEP_ALIVE)?.to_str().ok()?;
+    let value = headers.get("keep-alive")?.to_str().ok()?;
     let seconds = value.split(',').find_map(|p| p.trim().strip_prefix("timeout=")?.parse::<u64>().ok())?;
     Some(Duration::from_secs(seconds.saturating_sub(1)))
 }

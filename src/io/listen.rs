@@ -13,7 +13,7 @@ use tokio_util::task::TaskTracker;
 
 use super::drive::Driver;
 use super::worker::Worker;
-use crate::asterisk::agi;
+use crate::asterisk::agi::AgiSession;
 
 /// Connections that the kernel keeps for us while we are busy. An Asterisk gives up after 2 s (measured).
 const BACKLOG: u32 = 1024;
@@ -33,9 +33,8 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts connections, for all workers.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Gate {
-    max_calls: usize,
     unopened: Mutex<HashMap<IpAddr, usize>>,
     refused: Mutex<Refused>,
 }
@@ -47,10 +46,6 @@ struct Refused {
 }
 
 impl Gate {
-    pub(super) fn new(max_calls: usize) -> Gate {
-        Gate { max_calls, unopened: Mutex::default(), refused: Mutex::default() }
-    }
-
     /// Counts one more connection of a peer, unless there are too many.
     fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Unopened> {
         let mut unopened = self.unopened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,12 +134,16 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: std::net::TcpListener, 
 
 /// The peer went away between its connect and our accept.
 fn is_the_peers(error: &io::Error) -> bool {
-    matches!(error.kind(), io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted)
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset | io::ErrorKind::Interrupted
+    )
 }
 
 fn admit(worker: &Rc<Worker>, gate: &Arc<Gate>, calls: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
     let ip = peer.ip().to_canonical();
-    if !worker.shared.registry.load().fastagi_allow.iter().any(|net| net.contains(&ip)) {
+    let registry = worker.shared.registry.load();
+    if !registry.fastagi_allow.iter().any(|net| net.contains(&ip)) {
         return gate.refuse(peer, "its address is not in fastagi.allow");
     }
     let Some(unopened) = gate.enter(ip) else {
@@ -152,14 +151,14 @@ fn admit(worker: &Rc<Worker>, gate: &Arc<Gate>, calls: &TaskTracker, stream: Tcp
     };
     let open = worker.shared.open.fetch_add(1, Ordering::Relaxed) + 1;
     let counted = Open(worker.clone());
-    if open > gate.max_calls + OVERLOAD_ANSWERS {
+    if open > registry.max_calls + OVERLOAD_ANSWERS {
         return gate.refuse(peer, "fastagi.max_calls calls are open");
     }
     if let Err(error) = stream.set_nodelay(true) {
         return gate.refuse(peer, &error.to_string());
     }
-    let session = agi::Session::new(Instant::now());
-    let driver = Driver::new(worker.clone(), session, "asterisk", open > gate.max_calls);
+    let session = AgiSession::new(Instant::now());
+    let driver = Driver::new(worker.clone(), session, "asterisk", open > registry.max_calls);
     calls.spawn_local(async move {
         driver.run(stream, move || drop(unopened)).await;
         drop(counted);

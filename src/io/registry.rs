@@ -8,7 +8,7 @@ use std::time::Instant;
 use ipnet::IpNet;
 
 use crate::guard::Lockout;
-use crate::terms::{Journal, Number, Numbers, Webhook, WebhookName};
+use crate::terms::{Journal, Numbers, Webhook, WebhookName};
 use crate::webhook::{Plan, Policy};
 
 /// One immutable map of everything.
@@ -22,14 +22,14 @@ pub struct Registry {
     pub policy: Arc<Policy>,
     /// Who may connect to the FastAGI listener.
     pub fastagi_allow: Vec<IpNet>,
+    /// How many calls may be open.
+    pub max_calls: usize,
 }
 
 /// A webhook with what it needs at run time.
 #[derive(Debug)]
 pub struct Hook {
-    /// Its definition.
-    pub webhook: Arc<Webhook>,
-    /// What of its requests is the same for every call.
+    /// Its definition, ready to be asked.
     pub plan: Arc<Plan>,
     /// Wrong codes by caller, where there is a lockout. Shared with the definition that a reload puts in its place.
     pub lockout: Option<Arc<Mutex<Lockout>>>,
@@ -38,8 +38,13 @@ pub struct Hook {
 }
 
 impl Hook {
+    /// The definition.
+    pub fn webhook(&self) -> &Arc<Webhook> {
+        self.plan.webhook()
+    }
+
     /// How many wrong codes have locked the caller out.
-    pub(super) fn locked(&self, now: Instant, caller: &Number) -> Option<u32> {
+    pub(super) fn locked(&self, now: Instant, caller: &str) -> Option<u32> {
         self.with_lockout(|lockout| lockout.locked(now, caller)).flatten()
     }
 
@@ -57,8 +62,8 @@ pub trait Keeper: Send + Sync {
     fn journal(&self, journal: Journal);
 
     /// A caller entered a wrong code, at this time (ms since 1970).
-    fn wrong_code(&self, webhook: &WebhookName, caller: &Number, wall: i64);
+    fn wrong_code(&self, webhook: &WebhookName, caller: &str, wall: i64);
 
     /// A caller entered a right code: what he entered wrongly before is forgotten.
-    fn right_code(&self, webhook: &WebhookName, caller: &Number);
+    fn right_code(&self, webhook: &WebhookName, caller: &str);
 }

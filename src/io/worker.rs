@@ -76,9 +76,9 @@ pub struct FastAgi {
 }
 
 impl FastAgi {
-    /// Binds. `max_calls` is how many calls may be open.
-    pub fn bind(listen: SocketAddr, max_calls: usize) -> std::io::Result<FastAgi> {
-        Ok(FastAgi { listener: super::listen::bind(listen)?, gate: Arc::new(Gate::new(max_calls)) })
+    /// Binds.
+    pub fn bind(listen: SocketAddr) -> std::io::Result<FastAgi> {
+        Ok(FastAgi { listener: super::listen::bind(listen)?, gate: Arc::default() })
     }
 
     /// The bound address: the port that was chosen where 0 was asked for.
@@ -104,7 +104,12 @@ pub fn start_workers(
     Ok(started)
 }
 
-fn work(shared: Arc<Shared>, tls: Arc<rustls::ClientConfig>, listener: std::net::TcpListener, gate: Arc<Gate>) {
+fn work(
+    shared: Arc<Shared>,
+    tls: Arc<rustls::ClientConfig>,
+    listener: std::net::TcpListener,
+    gate: Arc<Gate>,
+) {
     let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "a worker could not start: fewer calls at once"),

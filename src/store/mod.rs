@@ -1,1 +1,207 @@
 //! The embedded store: SQLite on one writer thread. Nothing on the call path waits for it.
+//!
+//! What is to be kept goes into a bounded queue; the writer thread takes what is there and commits it together, so that
+//! many records cost one `fsync`. A store that cannot be opened, is full, locked or corrupt is a loud alarm and is tried
+//! again; calls go on. Reading is for the command line: it opens a connection of its own, daemon or not.
+//!
+//! | file | subject |
+//! |---|---|
+//! | `database.rs` | the file: opening, schema, moving a corrupt one aside |
+//! | `writer.rs` | the writer thread: group commit, alarms, retention |
+//! | `journal.rs` | what happened in each call |
+//! | `lockouts.rs` | wrong codes, for the next start; what the command line clears |
+//! | `reader.rs` | reading beside a running daemon |
+
+mod database;
+mod journal;
+mod lockouts;
+mod reader;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
+use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::oneshot;
+
+pub use database::OpenError;
+pub use journal::Summary;
+pub use lockouts::{Failures, WrongCode, clear_lockouts};
+pub use reader::{NotFound, Reader};
+
+use crate::terms::Journal;
+
+/// Where the store is and how long it keeps what.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The database file. Beside it lie its `-wal` and `-shm`.
+    pub path: PathBuf,
+    /// Calls older than this are deleted.
+    pub retention: Duration,
+}
+
+/// What the store has to say to the daemon. It comes from the writer thread.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// The wrong codes of before this start. Comes once, when the database is open for the first time.
+    Loaded(Vec<WrongCode>),
+    /// `switchhook lockout clear` asks to forget wrong codes.
+    Cleared {
+        /// Of this webhook; `None` is all.
+        webhook: Option<String>,
+        /// Of this caller, empty for those without a number; `None` is all.
+        caller: Option<String>,
+    },
+}
+
+/// One change. Further subjects add theirs.
+#[derive(Debug)]
+enum Change {
+    Journal(Box<Journal>),
+    WrongCode(WrongCode),
+    Forget { webhook: String, caller: String },
+}
+
+/// What goes to the writer thread.
+#[derive(Debug, Default)]
+struct Work {
+    change: Option<Change>,
+    /// Told when everything up to and with this one is on the disk. Dropped when it never will be.
+    committed: Option<oneshot::Sender<()>>,
+}
+
+/// The store, as the daemon holds it. Clones are the same store.
+#[derive(Clone, Debug)]
+pub struct Store {
+    queue: SyncSender<Work>,
+    shared: Arc<Shared>,
+    ended: Arc<Mutex<Option<oneshot::Receiver<()>>>>,
+}
+
+/// What handle and writer thread both see.
+#[derive(Debug, Default)]
+struct Shared {
+    written: AtomicU64,
+    commits: AtomicU64,
+    dropped: AtomicU64,
+    failing: AtomicBool,
+    /// Set when the store is to end, with the time until which what is queued may still be written.
+    closing: OnceLock<Instant>,
+    /// Pages that the database may have: a full disk.
+    #[cfg(test)]
+    max_pages: AtomicU64,
+}
+
+/// What the store has done since the start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counts {
+    /// Records on the disk.
+    pub written: u64,
+    /// Commits that brought them there.
+    pub commits: u64,
+    /// Records lost: the queue was full, or the record cannot be stored.
+    pub dropped: u64,
+    /// The database cannot be written at the moment.
+    pub failing: bool,
+}
+
+impl Store {
+    /// Records that wait, at most: a minute of calls at the rate that one Asterisk can do, some tens of megabytes.
+    pub const QUEUE: usize = 10_000;
+
+    /// Starts the writer thread, which opens the database. Returns at once; whatever is wrong with the file is logged,
+    /// tried again, and never an error here. `notices` is called on the writer thread and must not block.
+    ///
+    /// # Errors
+    /// Only when the system gives no thread.
+    pub fn open(
+        settings: Settings,
+        notices: impl FnMut(Notice) + Send + 'static,
+    ) -> Result<Store, std::io::Error> {
+        let (queue, work) = sync_channel(Self::QUEUE);
+        let (end, ended) = oneshot::channel();
+        let shared = Arc::new(Shared::default());
+        let writer = writer::Writer::new(settings, work, shared.clone(), Box::new(notices));
+        std::thread::Builder::new().name("store".to_owned()).spawn(move || {
+            writer.run();
+            drop(end);
+        })?;
+        Ok(Store { queue, shared, ended: Arc::new(Mutex::new(Some(ended))) })
+    }
+
+    /// Keeps a call's journal. Never waits: when the queue is full the journal is dropped and counted.
+    pub fn journal(&self, journal: Journal) {
+        self.send(Change::Journal(Box::new(journal)));
+    }
+
+    /// Keeps a wrong code for the next start. `at` is ms since 1970; `caller` is empty when withheld.
+    pub fn wrong_code(&self, webhook: &str, caller: &str, at: i64) {
+        let (webhook, caller) = (webhook.to_owned(), caller.to_owned());
+        self.send(Change::WrongCode(WrongCode { webhook, caller, at }));
+    }
+
+    /// Forgets a caller's wrong codes, after a right one.
+    pub fn right_code(&self, webhook: &str, caller: &str) {
+        self.send(Change::Forget { webhook: webhook.to_owned(), caller: caller.to_owned() });
+    }
+
+    /// Waits until everything given before is on the disk. `false` when it is not and will not be: the queue is full,
+    /// or the store has ended.
+    pub async fn committed(&self) -> bool {
+        let (committed, done) = oneshot::channel();
+        match self.queue.try_send(Work { change: None, committed: Some(committed) }) {
+            Ok(()) => done.await.is_ok(),
+            Err(_) => false,
+        }
+    }
+
+    /// What the store has done.
+    pub fn counts(&self) -> Counts {
+        let Shared { written, commits, dropped, failing, .. } = &*self.shared;
+        Counts {
+            written: written.load(Ordering::Relaxed),
+            commits: commits.load(Ordering::Relaxed),
+            dropped: dropped.load(Ordering::Relaxed),
+            failing: failing.load(Ordering::Relaxed),
+        }
+    }
+
+    /// Writes what is queued, for so long at most, and ends the writer thread. `false` when something was left or the
+    /// store was closed already. Records that come later are lost.
+    pub async fn close(&self, deadline: Duration) -> bool {
+        let Some(ended) = self.ended.lock().ok().and_then(|mut ended| ended.take()) else { return false };
+        // Set once: `ended` was taken once.
+        self.shared.closing.set(Instant::now() + deadline).ok();
+        // Wakes an idle writer. A full queue is awake.
+        drop(self.queue.try_send(Work::default()));
+        // The writer may be inside SQLite for a moment when the time is over.
+        let in_time = tokio::time::timeout(deadline + writer::BUSY, ended).await.is_ok();
+        in_time && !self.shared.failing.load(Ordering::Relaxed)
+    }
+
+    fn send(&self, change: Change) {
+        match self.queue.try_send(Work { change: Some(change), committed: None }) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                // The writer thread says so in the log: the call path must not.
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+/// Now, ms since 1970.
+fn wall_ms() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// A time in ms since 1970, so long before now.
+fn wall_before(age: Duration) -> i64 {
+    wall_ms().saturating_sub(i64::try_from(age.as_millis()).unwrap_or(i64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

@@ -251,7 +251,8 @@ pub struct DestinationRule {
 impl Webhook {
     /// Scheme, host and port of a template's URL: they hold no variable, so they are known before any call.
     pub fn origin(template: &Template) -> Option<Url> {
-        let fixed = &template.as_str()[..template.first_variable().unwrap_or(template.as_str().len())];
+        let fixed = template.fixed_start();
+        let fixed = fixed.reveal();
         let end = fixed.find("://").map(|i| i + 3)?;
         let authority = fixed[end..].find(['/', '?', '#']).map_or(fixed.len(), |i| end + i);
         Url::parse(&fixed[..authority]).ok()

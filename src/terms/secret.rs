@@ -34,9 +34,42 @@ impl Code {
         self.0.is_empty()
     }
 
-    /// `text` with every occurrence of the digits masked, for what a web server sends back.
+    /// `text` with every occurrence of the digits masked, percent-encoded ones (`%2A` for `*`) too: for what a web server
+    /// sends back.
     pub fn mask_in(&self, text: &str) -> String {
-        if self.0.is_empty() { text.to_owned() } else { text.replace(&self.0, Self::MASK) }
+        if self.0.is_empty() {
+            return text.to_owned();
+        }
+        let mut out = String::with_capacity(text.len());
+        let (mut kept, mut at) = (0, 0);
+        while at < text.len() {
+            match self.length_at(&text.as_bytes()[at..]) {
+                Some(length) => {
+                    out.push_str(&text[kept..at]);
+                    out.push_str(Self::MASK);
+                    at += length;
+                    kept = at;
+                }
+                None => at += 1,
+            }
+        }
+        out.push_str(&text[kept..]);
+        out
+    }
+
+    /// How many bytes the digits take, if `bytes` begins with them. All of them are ASCII: a match begins and ends
+    /// between characters.
+    fn length_at(&self, bytes: &[u8]) -> Option<usize> {
+        let hex = |b: u8| char::from(b).to_digit(16);
+        let mut length = 0;
+        for digit in self.0.bytes() {
+            length += match bytes.get(length..)? {
+                [b, ..] if *b == digit => 1,
+                [b'%', high, low, ..] if hex(*high)? * 16 + hex(*low)? == u32::from(digit) => 3,
+                _ => return None,
+            };
+        }
+        Some(length)
     }
 
     /// What is shown in the place of a code. It does not tell the length.
@@ -81,6 +114,9 @@ mod tests {
         assert_eq!(code.reveal(), "0042");
         assert!(!format!("{code:?} {:?}", Secret::new("hunter2")).contains("0042"));
         assert_eq!(code.mask_in("code 0042 is wrong"), "code **** is wrong");
+        assert_eq!(code.mask_in("é0042é00%342"), "é****é****");
+        let star = Code::parse("12*4").expect("digits");
+        assert_eq!(star.mask_in("/r?code=12%2A4&a=12%2a4 12*4 12*"), "/r?code=****&a=**** **** 12*");
         assert_eq!(Code::parse("12a"), None);
         assert_eq!(Code::parse("12#"), None);
         assert!(Code::parse("12*A").is_some());

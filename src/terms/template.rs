@@ -2,12 +2,15 @@
 //!
 //! `{name}`, `{name|filter|filter:argument}`. Values are encoded for the place where they stand; the text around them
 //! is left as it is. RFC 6570 level 1 with filters.
+//!
+//! What `${NAME}` in the configuration file became is text and nothing else, whatever is in it, and is never shown.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
-use super::Numbers;
+use super::{Code, Numbers, Secret};
 
 /// Everything but RFC 3986's unreserved characters.
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
@@ -22,7 +25,15 @@ pub struct Template {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Part {
     Literal(String),
-    Value { variable: Variable, filters: Vec<Filter> },
+    /// What `${NAME}` became, with how it was written.
+    Inserted {
+        written: String,
+        text: Secret,
+    },
+    Value {
+        variable: Variable,
+        filters: Vec<Filter>,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +65,8 @@ pub enum Encoding {
     Percent,
     /// Escaped as inside a JSON string.
     Json,
+    /// Escaped as in XML's text and attributes.
+    Xml,
     /// Without control characters: header values.
     Header,
     /// As they are.
@@ -108,7 +121,7 @@ variables! {
 /// Where a template gets its values.
 pub trait Values {
     /// The value, empty when there is none.
-    fn value(&self, variable: Variable) -> std::borrow::Cow<'_, str>;
+    fn value(&self, variable: Variable) -> Cow<'_, str>;
 
     /// How numbers are written here, for `|e164` and `|national`.
     fn numbers(&self) -> &Numbers;
@@ -128,14 +141,37 @@ impl Template {
     /// Compiles a text. Every mistake is reported, in the text's order. A brace that begins no variable, such as JSON's,
     /// is text.
     pub fn parse(text: &str, place: Place) -> Result<Template, Vec<TemplateError>> {
+        Self::parse_with(text, place, &[])
+    }
+
+    /// Compiles a text in which some ranges, in their order, stand for a text of their own: the values of `${NAME}`.
+    /// A brace in such a value begins no variable. The ranges of errors are those of `text`.
+    pub fn parse_with(
+        text: &str,
+        place: Place,
+        inserted: &[(Range<usize>, Secret)],
+    ) -> Result<Template, Vec<TemplateError>> {
         let mut parts = Vec::new();
         let mut errors = Vec::new();
         let mut literal = String::new();
+        let mut inserted = inserted.iter().peekable();
         let mut at = 0;
-        while let Some(open) = text[at..].find('{').map(|i| at + i) {
+        loop {
+            let brace = text[at..].find('{').map(|i| at + i);
+            if let Some((range, value)) = inserted.next_if(|(r, _)| brace.is_none_or(|b| r.start < b)) {
+                literal.push_str(&text[at..range.start]);
+                if !literal.is_empty() {
+                    parts.push(Part::Literal(std::mem::take(&mut literal)));
+                }
+                let written = text[range.clone()].to_owned();
+                parts.push(Part::Inserted { written, text: value.clone() });
+                at = range.end;
+                continue;
+            }
+            let Some(open) = brace else { break };
             literal.push_str(&text[at..open]);
             let inside = &text[open + 1..];
-            let begins = inside.starts_with(|c: char| c.is_ascii_lowercase());
+            let begins = inside.starts_with(|c: char| c.is_ascii_alphabetic());
             match inside.find(['{', '}', '\n', '"']) {
                 Some(len) if begins && inside[len..].starts_with('}') => {
                     match parse_value(&inside[..len], open + 1, place) {
@@ -162,7 +198,7 @@ impl Template {
         if errors.is_empty() { Ok(Template { text: text.to_owned(), parts }) } else { Err(errors) }
     }
 
-    /// The text as it was written.
+    /// The text as it was written, with `${NAME}` and not what it became.
     pub fn as_str(&self) -> &str {
         &self.text
     }
@@ -172,27 +208,99 @@ impl Template {
         self.parts.iter().any(|p| matches!(p, Part::Value { variable, .. } if *variable == wanted))
     }
 
-    /// The byte at which the first variable stands, if there is one. What comes before it is the same for every call.
+    /// The byte of [`Template::as_str`] at which the first variable stands, if there is one.
     pub fn first_variable(&self) -> Option<usize> {
-        match self.parts.as_slice() {
-            [] => None,
-            [Part::Value { .. }, ..] => Some(0),
-            [Part::Literal(text)] => {
-                debug_assert_eq!(text.len(), self.text.len());
-                None
+        let mut at = 0;
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => at += text.len(),
+                Part::Inserted { written, .. } => at += written.len(),
+                Part::Value { .. } => return Some(at),
             }
-            [Part::Literal(text), ..] => Some(text.len()),
         }
+        None
+    }
+
+    /// What comes before the first variable: the same for every call. Holds the values of `${NAME}`.
+    pub fn fixed_start(&self) -> Secret {
+        let mut out = String::new();
+        for part in &self.parts {
+            match part {
+                Part::Literal(text) => out.push_str(text),
+                Part::Inserted { text, .. } => out.push_str(text.reveal()),
+                Part::Value { .. } => break,
+            }
+        }
+        Secret::new(out)
+    }
+
+    /// The template without so many bytes of [`Template::fixed_start`].
+    pub fn without_start(&self, mut bytes: usize) -> Template {
+        let mut parts = self.parts.clone();
+        let mut written_at = 0;
+        for part in &mut parts {
+            let (text, length) = match part {
+                Part::Literal(text) => (text.clone(), bytes.min(text.len())),
+                Part::Inserted { text, .. } => (text.reveal().to_owned(), bytes.min(text.reveal().len())),
+                Part::Value { .. } => break,
+            };
+            bytes -= length;
+            let left = text[length..].to_owned();
+            match part {
+                Part::Inserted { written, text } => {
+                    written_at += if left.is_empty() { written.len() } else { 0 };
+                    *text = Secret::new(left);
+                }
+                part => {
+                    written_at += length;
+                    *part = Part::Literal(left);
+                }
+            }
+        }
+        parts.retain(|part| match part {
+            Part::Literal(text) => !text.is_empty(),
+            Part::Inserted { text, .. } => !text.reveal().is_empty(),
+            Part::Value { .. } => true,
+        });
+        Template { text: self.text[written_at..].to_owned(), parts }
+    }
+
+    /// Whether what is sent differs from what people may see.
+    pub fn has_hidden(&self, show_code: bool) -> bool {
+        let hidden = |part: &Part| match part {
+            Part::Literal(_) => false,
+            Part::Inserted { .. } => true,
+            Part::Value { variable, .. } => *variable == Variable::Code && !show_code,
+        };
+        self.parts.iter().any(hidden)
     }
 
     /// The text with its values.
     pub fn render(&self, values: &dyn Values, encoding: Encoding) -> String {
+        self.write(values, encoding, None)
+    }
+
+    /// The text with its values, for people: `${NAME}` stays as it was written, and [`Code::MASK`] where a code stands
+    /// unless it may be shown.
+    pub fn render_shown(&self, values: &dyn Values, encoding: Encoding, show_code: bool) -> String {
+        self.write(values, encoding, Some(show_code))
+    }
+
+    /// `shown`: for people, and whether the code may be shown to them.
+    fn write(&self, values: &dyn Values, encoding: Encoding, shown: Option<bool>) -> String {
         let mut out = String::with_capacity(self.text.len() + 32);
         for part in &self.parts {
             match part {
                 Part::Literal(text) => out.push_str(text),
+                Part::Inserted { written, .. } if shown.is_some() => out.push_str(written),
+                Part::Inserted { text, .. } => out.push_str(text.reveal()),
                 Part::Value { variable, filters } => {
-                    push_encoded(&mut out, &filtered(values, *variable, filters), encoding);
+                    let value = filtered(values, *variable, filters);
+                    if shown == Some(false) && *variable == Variable::Code && !value.is_empty() {
+                        out.push_str(Code::MASK);
+                    } else {
+                        encoding.push(&mut out, &value);
+                    }
                 }
             }
         }
@@ -260,46 +368,111 @@ fn parse_filter(piece: &str) -> Option<Filter> {
     })
 }
 
-fn filtered(values: &dyn Values, variable: Variable, filters: &[Filter]) -> String {
-    let mut value = values.value(variable).into_owned();
+fn filtered<'a>(values: &'a dyn Values, variable: Variable, filters: &'a [Filter]) -> Cow<'a, str> {
+    let mut value = values.value(variable);
     for filter in filters {
-        match filter {
-            Filter::Default(text) if value.is_empty() => value.clone_from(text),
-            Filter::Default(_) => {}
-            Filter::E164 => value = values.numbers().e164(&value),
-            Filter::National => value = values.numbers().national(&value),
-            Filter::Digits => value.retain(|c| c.is_ascii_digit()),
+        value = match filter {
+            Filter::Default(text) if value.is_empty() => Cow::Borrowed(text),
+            Filter::Default(_) => value,
+            Filter::E164 => Cow::Owned(values.numbers().e164(&value)),
+            Filter::National => Cow::Owned(values.numbers().national(&value)),
+            Filter::Digits => Cow::Owned(value.chars().filter(char::is_ascii_digit).collect()),
             Filter::Last(n) => {
                 let skip = value.chars().count().saturating_sub(*n);
-                value = value.chars().skip(skip).collect();
+                Cow::Owned(value.chars().skip(skip).collect())
             }
-            Filter::PlusOff => {
-                if let Some(rest) = value.strip_prefix('+') {
-                    value = rest.to_owned();
-                }
-            }
-        }
+            Filter::PlusOff => match value.strip_prefix('+') {
+                Some(rest) => Cow::Owned(rest.to_owned()),
+                None => value,
+            },
+        };
     }
     value
 }
 
-fn push_encoded(out: &mut String, value: &str, encoding: Encoding) {
-    match encoding {
-        Encoding::Percent => out.extend(utf8_percent_encode(value, RESERVED)),
-        Encoding::Plain => out.push_str(value),
-        Encoding::Header => out.extend(value.chars().filter(|c| !c.is_control())),
-        Encoding::Json => {
-            for c in value.chars() {
-                match c {
-                    '"' => out.push_str("\\\""),
-                    '\\' => out.push_str("\\\\"),
-                    c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                        // All of them are in the basic plane: one unit each.
-                        out.push_str(&format!("\\u{:04x}", u32::from(c)));
+impl Encoding {
+    /// Writes a value so that nothing in it is syntax in its place.
+    pub fn push(self, out: &mut String, value: &str) {
+        match self {
+            Encoding::Percent => out.extend(utf8_percent_encode(value, RESERVED)),
+            Encoding::Plain => out.push_str(value),
+            Encoding::Header => out.extend(value.chars().filter(|c| !c.is_control())),
+            Encoding::Json => {
+                for c in value.chars() {
+                    match c {
+                        '"' => out.push_str("\\\""),
+                        '\\' => out.push_str("\\\\"),
+                        c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
+                            // All of them are in the basic plane: one unit each.
+                            out.push_str(&format!("\\u{:04x}", u32::from(c)));
+                        }
+                        c => out.push(c),
                     }
-                    c => out.push(c),
+                }
+            }
+            Encoding::Xml => {
+                for c in value.chars() {
+                    match c {
+                        '&' => out.push_str("&amp;"),
+                        '<' => out.push_str("&lt;"),
+                        '>' => out.push_str("&gt;"),
+                        '"' => out.push_str("&quot;"),
+                        '\'' => out.push_str("&#39;"),
+                        // XML 1.0 has no way to write most control characters.
+                        c if c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}') => {}
+                        c => out.push(c),
+                    }
                 }
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use super::*;
+
+    struct Given(Numbers);
+
+    impl Values for Given {
+        fn value(&self, variable: Variable) -> Cow<'_, str> {
+            Cow::Borrowed(if variable == Variable::Did { "+31 5" } else { "" })
+        }
+
+        fn numbers(&self) -> &Numbers {
+            &self.0
+        }
+    }
+
+    #[test]
+    fn an_inserted_value_is_text_and_is_not_shown() {
+        let text = "https://${host}/r?k=${KEY}&d={did}${KEY}";
+        let inserted: Vec<(Range<usize>, Secret)> = text
+            .match_indices("${")
+            .map(|(at, _)| {
+                let end = at + text[at..].find('}').expect("closed") + 1;
+                let value = if &text[at..end] == "${host}" { "crm.example.com" } else { "{code}%" };
+                (at..end, Secret::new(value))
+            })
+            .collect();
+        let template = Template::parse_with(text, Place::Request, &inserted).expect("right");
+        let given = Given(Numbers::default());
+        assert_eq!(
+            template.render(&given, Encoding::Percent),
+            "https://crm.example.com/r?k={code}%&d=%2B31%205{code}%"
+        );
+        assert_eq!(
+            template.render_shown(&given, Encoding::Percent, true),
+            "https://${host}/r?k=${KEY}&d=%2B31%205${KEY}"
+        );
+        assert!(!template.uses(Variable::Code));
+        assert_eq!(template.first_variable(), text.find("{did}"));
+        assert_eq!(template.fixed_start().reveal(), "https://crm.example.com/r?k={code}%&d=");
+        assert!(!format!("{template:?}").contains("example.com"));
+        let path = template.without_start("https://crm.example.com".len());
+        assert_eq!(path.as_str(), "/r?k=${KEY}&d={did}${KEY}");
+        assert_eq!(path.render(&given, Encoding::Percent), "/r?k={code}%&d=%2B31%205{code}%");
     }
 }

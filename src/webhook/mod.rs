@@ -1,3 +1,21 @@
 //! The contract with the user's web server: request, answer, exchange, signature, address policy. No HTTP of its own.
+//!
+//! A [`Plan`] is made once, when a webhook is defined. For each question it renders the [`Requests`]; an [`Exchange`]
+//! has them made, one hop at a time, and ends with an answer or a failure.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod answer;
+mod cache;
+mod exchange;
+mod plan;
+mod policy;
+mod request;
+mod signature;
+
+pub use cache::{Cache, CacheKey, Hit};
+pub use exchange::{Exchange, Hop, HopError, HopErrorKind, HopResponse, Input, Output};
+pub use plan::{Origin, Plan, PlanError};
+pub use policy::{Blocked, Policy};
+pub use request::{Question, Requests};
+pub use signature::{Key, KeyError};

@@ -1,0 +1,99 @@
+//! `switchhook check`: everything that is wrong with the configuration, or what it says.
+
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::{ConfigFile, colour};
+use crate::config::{Config, duration_text};
+use crate::terms::{Method, Webhook};
+
+/// Check the configuration: print everything that is wrong with it, or what it says
+///
+/// Exits with 0 if the configuration is right, warnings or not, and with 78 if not.
+#[derive(Debug, Args)]
+pub(super) struct Check {
+    #[command(flatten)]
+    config: ConfigFile,
+}
+
+impl Check {
+    pub(super) fn run(self) -> ExitCode {
+        let config = match self.config.read() {
+            Ok(config) => config,
+            Err(exit) => return exit,
+        };
+        for warning in &config.warnings {
+            eprintln!("{}\n", warning.draw(colour(&io::stderr())));
+        }
+        match write_summary(&mut io::stdout().lock(), &self.config.path.display().to_string(), &config) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        }
+    }
+}
+
+/// What the configuration says, for the person who wrote it. Holds no secret: `${NAME}` is shown as it was written.
+fn write_summary(out: &mut impl Write, path: &str, config: &Config) -> io::Result<()> {
+    let count = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+    let (webhooks, warnings) = (config.webhooks.len(), config.warnings.len());
+    writeln!(out, "{path} is right: {}, {}.\n", count(webhooks, "webhook"), count(warnings, "warning"))?;
+    match &config.fastagi {
+        Some(fastagi) => {
+            let allow: Vec<String> = fastagi.allow.iter().map(ToString::to_string).collect();
+            writeln!(out, "fastagi    {}, for {}", fastagi.listen, allow.join(" "))?;
+        }
+        None => writeln!(out, "fastagi    not opened: `switchhook run` needs a section [fastagi]")?,
+    }
+    let store = &config.store;
+    writeln!(out, "store      {}, calls kept for {}", store.path.display(), duration_text(store.retention))?;
+    for webhook in config.webhooks.values() {
+        write_webhook(out, webhook)?;
+    }
+    Ok(())
+}
+
+fn write_webhook(out: &mut impl Write, webhook: &Webhook) -> io::Result<()> {
+    let off = if webhook.enabled { "" } else { "  (switched off)" };
+    writeln!(out, "\nwebhook {}{off}", webhook.name)?;
+    if !webhook.description.is_empty() {
+        writeln!(out, "           {}", webhook.description)?;
+    }
+    let method = match webhook.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+    };
+    writeln!(out, "  request  {method} {}", shown(webhook.url.as_str()))?;
+    if let Some(fallback) = &webhook.fallback_url {
+        writeln!(out, "  fallback {method} {}", shown(fallback.as_str()))?;
+    }
+    let signed = if webhook.secret.is_some() { ", signed" } else { "" };
+    writeln!(out, "  timeout  {}{signed}", duration_text(webhook.timeout))?;
+    match &webhook.ivr {
+        None => writeln!(out, "  code     none is asked for")?,
+        Some(ivr) => {
+            let kind = if ivr.secret { "secret" } else { "a menu choice" };
+            let digits = match (ivr.min_digits, ivr.max_digits) {
+                (1, 1) => "1 digit".to_owned(),
+                (min, max) if min == max => format!("{min} digits"),
+                (min, max) => format!("{min} to {max} digits"),
+            };
+            let (timeout, attempts) = (duration_text(ivr.timeout), ivr.attempts);
+            writeln!(out, "  code     {kind}, {digits}, {timeout} for each, attempts: {attempts}")?;
+        }
+    }
+    let guard = webhook.guard_time();
+    let seconds = guard.as_secs() + u64::from(guard.subsec_nanos() > 0);
+    writeln!(out, "  dialplan Gosub(switchhook-webhook,s,1({},,{seconds}))", webhook.name)
+}
+
+/// A URL as it was written, a user and password in it masked. The reader refuses them; this does not rely on it.
+fn shown(url: &str) -> String {
+    let Some((scheme, rest)) = url.split_once("://") else { return url.to_owned() };
+    let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+    match rest[..end].rfind('@') {
+        Some(at) => format!("{scheme}://****{}", &rest[at..]),
+        None => url.to_owned(),
+    }
+}

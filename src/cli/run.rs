@@ -1,0 +1,210 @@
+//! `switchhook run`: the daemon.
+
+use std::process::ExitCode;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::mpsc;
+
+use super::log::{self, LogFormat};
+use super::{ConfigFile, EXIT_CONFIG};
+use crate::app::{App, Lockouts, StartError};
+use crate::config::Config;
+use crate::store::{self, Notice, Store};
+
+/// How long open calls may go on after SIGTERM before they are told to leave.
+const DRAIN_TIME: Duration = Duration::from_secs(30);
+
+/// How long the store may take to write what is queued.
+const STORE_TIME: Duration = Duration::from_secs(5);
+
+/// File descriptors beside those of calls: store, listeners, idle connections.
+const SPARE_FILES: u64 = 256;
+
+/// Run the daemon
+///
+/// SIGHUP reads the configuration again; a bad file changes nothing. SIGTERM stops: the listener first, then up to 30 s for
+/// the calls that are open; a second one does not wait.
+#[derive(Debug, clap::Args)]
+pub(super) struct Run {
+    #[command(flatten)]
+    config: ConfigFile,
+    /// How log lines are written to standard error
+    #[arg(long, value_enum, default_value_t)]
+    log: LogFormat,
+}
+
+impl Run {
+    /// Runs until a signal ends it.
+    pub(super) fn run(self) -> ExitCode {
+        log::start(self.log);
+        let config = match self.config.read() {
+            Ok(config) => config,
+            Err(exit) => return exit,
+        };
+        tell_warnings(&config);
+        raise_file_limit(&config);
+        let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+        {
+            Ok(runtime) => runtime,
+            Err(error) => {
+                tracing::error!(%error, "cannot start");
+                return ExitCode::FAILURE;
+            }
+        };
+        match runtime.block_on(serve(&self.config, config)) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(error) => {
+                tracing::error!("{error:#}");
+                match error {
+                    ServeError::Start(StartError::NoListener) => ExitCode::from(EXIT_CONFIG),
+                    _ => ExitCode::FAILURE,
+                }
+            }
+        }
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+enum ServeError {
+    #[error(transparent)]
+    Start(#[from] StartError),
+    #[error("{0}")]
+    System(#[from] std::io::Error),
+}
+
+async fn serve(file: &ConfigFile, config: Config) -> Result<(), ServeError> {
+    let mut signals = Signals::new()?;
+    let (tell, mut notices) = mpsc::unbounded_channel();
+    let settings = store::Settings { path: config.store.path.clone(), retention: config.store.retention };
+    // The receiver lives as long as the daemon.
+    let store = Store::open(settings, move |notice| drop(tell.send(notice)))?;
+    let webhooks = config.webhooks.len();
+    let mut app = App::start(config, Box::new(store.clone()))?;
+    tracing::info!(address = %app.fastagi(), webhooks, "FastAGI is listening");
+    if webhooks == 0 {
+        tracing::info!(
+            "no webhook is defined yet: add [webhook.NAME] to {} and send SIGHUP",
+            file.path.display()
+        );
+    }
+    loop {
+        tokio::select! {
+            Some(notice) = notices.recv() => take_notice(&app.lockouts(), notice),
+            _ = signals.hangup.recv() => reload(&mut app, file),
+            _ = signals.terminate.recv() => break,
+            _ = signals.interrupt.recv() => break,
+        }
+    }
+    let open = app.open_calls();
+    tracing::info!(
+        open,
+        patience_s = DRAIN_TIME.as_secs(),
+        "stopping: no new calls; waiting for the open ones"
+    );
+    let cut = app.drain(DRAIN_TIME, signals.again()).await;
+    if cut > 0 {
+        tracing::warn!(cut, "calls were told to leave");
+    }
+    if !store.close(STORE_TIME).await {
+        tracing::error!("the store did not take everything in time");
+    }
+    tracing::info!("stopped");
+    Ok(())
+}
+
+struct Signals {
+    hangup: Signal,
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Signals {
+    fn new() -> std::io::Result<Signals> {
+        Ok(Signals {
+            hangup: signal(SignalKind::hangup())?,
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Somebody who asks again does not want to wait.
+    async fn again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+}
+
+fn reload(app: &mut App, file: &ConfigFile) {
+    match file.load() {
+        Ok(config) => {
+            tell_warnings(&config);
+            let webhooks = config.webhooks.len();
+            match app.reload(config) {
+                Ok(waiting) => {
+                    tracing::info!(webhooks, "read the configuration again");
+                    if !waiting.is_empty() {
+                        tracing::warn!(keys = waiting.join(", "), "these changed keys need a restart");
+                    }
+                }
+                Err(error) => tracing::error!("the configuration is wrong; nothing was changed: {error}"),
+            }
+        }
+        Err(problems) => {
+            tracing::error!("the configuration is wrong; nothing was changed");
+            eprintln!("{}", problems.draw(false));
+        }
+    }
+}
+
+fn tell_warnings(config: &Config) {
+    for warning in &config.warnings {
+        tracing::warn!("{}", warning.draw(false));
+    }
+}
+
+/// Wrong codes of before this start, and what `switchhook lockout clear` asks.
+fn take_notice(lockouts: &Lockouts, notice: Notice) {
+    let now = Instant::now();
+    match notice {
+        Notice::Loaded(codes) => {
+            let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            for code in codes {
+                let then = Duration::from_millis(u64::try_from(code.at).unwrap_or(0));
+                let age = wall.saturating_sub(then);
+                lockouts.with(&code.webhook, |lockout| lockout.restore(now, &code.caller, age));
+            }
+        }
+        Notice::Cleared { webhook, caller } => {
+            lockouts.each(|name, lockout| {
+                if webhook.as_deref().is_none_or(|wanted| wanted == name) {
+                    lockout.clear(caller.as_deref());
+                }
+            });
+            tracing::info!(?webhook, ?caller, "lockouts were cleared");
+        }
+    }
+}
+
+/// A call takes two descriptors, its own and that of its request. The soft limit of most systems is 1024; the hard one is
+/// ours to take.
+fn raise_file_limit(config: &Config) {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let calls = config.fastagi.as_ref().map_or(0, |f| f.max_calls as u64);
+    let wanted = calls * 2 + SPARE_FILES;
+    let limit = getrlimit(Resource::Nofile);
+    if limit.current.is_none_or(|current| current >= wanted) {
+        return;
+    }
+    let possible = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+    let raised = setrlimit(Resource::Nofile, Rlimit { current: Some(possible), maximum: limit.maximum });
+    if raised.is_err() || possible < wanted {
+        tracing::warn!(
+            have = possible,
+            wanted,
+            "few file descriptors for fastagi.max_calls calls: raise LimitNOFILE, or lower max_calls"
+        );
+    }
+}

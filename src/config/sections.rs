@@ -1,0 +1,188 @@
+//! The sections of the file, but for what stands below `[webhook]`.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use toml::de::{DeTable, DeValue};
+
+use super::nearest::nearest;
+use super::reader::{Part, Reader};
+use super::text::Text;
+use super::webhook::{self, written};
+use super::{Config, Egress, FastAgi, Store, table, warnings};
+use crate::terms::{Numbers, Webhook, WebhookName};
+
+/// Reads everything, as far as it can be read. What is wrong with it is reported to the reader.
+pub(super) fn read<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> Option<Config> {
+    unknown_sections(reader, document);
+    let has = |name: &str| document.keys().any(|k| k.get_ref() == name);
+    let listener = has("fastagi").then(|| fastagi(&section(reader, document, "fastagi")?));
+    let store = section(reader, document, "store").map(|p| store(&p));
+    let numbers = section(reader, document, "numbers").map(|p| numbers(&p));
+    let egress = section(reader, document, "egress").map(|p| Egress {
+        deny: p.networks("deny").unwrap_or_default(),
+        allow: p.networks("allow").unwrap_or_default(),
+    });
+    let webhooks = webhooks(reader, document);
+    Some(Config {
+        // A listener that could not be read is a mistake, not a listener that is not wanted.
+        fastagi: match listener {
+            Some(listener) => Some(listener?),
+            None => None,
+        },
+        store: store?,
+        numbers: Arc::new(numbers?),
+        egress: egress?,
+        webhooks,
+        warnings: Vec::new(),
+    })
+}
+
+/// A section of the file's first level; where it is not there, its defaults hold.
+fn section<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>, name: &str) -> Option<Part<'a>> {
+    let schema = table::section(name)?;
+    let Some((key, value)) = document.iter().find(|(k, _)| k.get_ref() == name) else {
+        return Some(Part::new(reader, schema, name.to_owned(), 0..0, &reader.nothing));
+    };
+    let Some(entries) = value.get_ref().as_table() else {
+        reader.wrong_kind(name, &format!("a section: [{name}]"), value.get_ref(), value.span());
+        return None;
+    };
+    Some(Part::new(reader, schema, name.to_owned(), key.span(), entries))
+}
+
+fn unknown_sections(reader: &Reader<'_>, document: &DeTable<'_>) {
+    let known = ["fastagi", "store", "numbers", "egress", "webhook"];
+    for (key, value) in document.iter() {
+        let name = key.get_ref().as_ref();
+        if known.contains(&name) {
+            continue;
+        }
+        reader.mask_value(value);
+        let what = if matches!(value.get_ref(), DeValue::Table(_)) { "section" } else { "key" };
+        let keys = table::SECTIONS.iter().find(|s| s.keys.iter().any(|k| k.name == name));
+        let help = match (nearest(name, &known), keys) {
+            _ if table::NOT_BUILT.contains(&name) => "it is not part of this version: remove it".to_owned(),
+            (_, Some(section)) if what == "key" => format!("{name} belongs in [{}]", section.path),
+            (Some(near), _) => format!("did you mean {near}?"),
+            (None, _) => format!("known: {}", known.map(|k| format!("[{k}]")).join(" ")),
+        };
+        reader.error_help(key.span(), format!("unknown {what} {name}"), help);
+    }
+}
+
+fn fastagi(part: &Part<'_>) -> Option<FastAgi> {
+    let reader = part.reader;
+    let listen = part.text("listen").and_then(|text| {
+        let address = text.value().parse::<SocketAddr>();
+        address
+            .map_err(|_| {
+                let help = r#"write "127.0.0.1:4573", or "0.0.0.0:4573" for all of this machine's addresses"#;
+                reader.error_help(text.span(), "listen must be an IP address and a port", help);
+            })
+            .ok()
+    });
+    let allow = part.networks("allow");
+    let none = part.entry("allow").is_some_and(|(_, v)| v.get_ref().as_array().is_some_and(|a| a.is_empty()));
+    if none {
+        reader.error_help(written(part, "allow"), "nobody may connect", "name the addresses of your PBXs");
+    }
+    let max_calls = part.count("max_calls").and_then(|n| usize::try_from(n).ok());
+    let fastagi = FastAgi { listen: listen?, allow: allow?, max_calls: max_calls? };
+    warnings::fastagi(part, &fastagi);
+    Some(fastagi)
+}
+
+fn store(part: &Part<'_>) -> Store {
+    let path = match part.text("url") {
+        Some(text) => store_path(part.reader, &text).unwrap_or_default(),
+        None => default_path(part.reader),
+    };
+    Store { path, retention: part.duration("retention").unwrap_or_default() }
+}
+
+/// systemd sets `STATE_DIRECTORY` for a unit with `StateDirectory=`: one path or several with `:` between.
+fn default_path(reader: &Reader<'_>) -> PathBuf {
+    let state = (reader.env)("STATE_DIRECTORY").unwrap_or_default();
+    let folder = state.split(':').find(|folder| !folder.is_empty()).unwrap_or(".");
+    PathBuf::from(folder).join("switchhook.db")
+}
+
+fn store_path(reader: &Reader<'_>, text: &Text) -> Option<PathBuf> {
+    let value = text.value();
+    let like = r#"write "sqlite:///var/lib/switchhook/switchhook.db", or "sqlite://switchhook.db" for a relative path"#;
+    if value.starts_with("postgres://") || value.starts_with("postgresql://") {
+        // It has a password in it.
+        reader.mask(text.span().start + 1..text.span().end - 1);
+        reader.error_help(text.span(), "PostgreSQL is not part of this version", like);
+        return None;
+    }
+    match value.strip_prefix("sqlite://") {
+        Some(path)
+            if !path.is_empty()
+                && !path.ends_with('/')
+                && !path.contains(['?', '\0'])
+                && path != ":memory:" =>
+        {
+            Some(PathBuf::from(path))
+        }
+        _ => {
+            reader.error_help(text.span(), "the store's url must be sqlite:// and the path of a file", like);
+            None
+        }
+    }
+}
+
+fn numbers(part: &Part<'_>) -> Numbers {
+    let digits = |key: &str, max: usize| {
+        let text = part.text(key)?;
+        let value = text.value();
+        if value.len() > max || !value.bytes().all(|b| b.is_ascii_digit()) {
+            let help = "without + or spaces; empty where there is none";
+            part.reader.error_help(text.span(), format!("{key} must be at most {max} digits"), help);
+        }
+        Some(value)
+    };
+    Numbers {
+        country: digits("country", 3).unwrap_or_default(),
+        trunk_prefix: digits("trunk_prefix", 4).unwrap_or_default(),
+        international_prefix: digits("international_prefix", 6).unwrap_or_default(),
+        company_id: part.text("company_id").map(|t| t.value()).unwrap_or_default(),
+    }
+}
+
+fn webhooks<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> BTreeMap<WebhookName, Arc<Webhook>> {
+    let mut webhooks = BTreeMap::new();
+    let Some((_, value)) = document.iter().find(|(k, _)| k.get_ref() == "webhook") else { return webhooks };
+    let Some(entries) = value.get_ref().as_table() else {
+        reader.wrong_kind("webhook", "a section with a name: [webhook.NAME]", value.get_ref(), value.span());
+        return webhooks;
+    };
+    let Some(schema) = table::section("webhook.NAME") else { return webhooks };
+    for (key, value) in entries.iter() {
+        let name = key.get_ref().as_ref();
+        let Some(entries) = value.get_ref().as_table() else {
+            let is_key = schema.keys.iter().any(|k| k.name == name);
+            let help = if is_key {
+                format!("a webhook has a name: write [webhook.vip] above {name}")
+            } else {
+                "a webhook is a section: [webhook.vip]".to_owned()
+            };
+            reader.error_help(key.span(), format!("{name} stands in no webhook"), help);
+            continue;
+        };
+        let parsed = WebhookName::parse(name);
+        if parsed.is_none() {
+            reader.error_help(key.span(), "this is no name for a webhook", WebhookName::FORM);
+        }
+        let part = Part::new(reader, schema, format!("webhook.{name}"), key.span(), entries);
+        // Read also where the name is wrong: its other mistakes are worth knowing.
+        let placeholder = || WebhookName::parse("unnamed");
+        if let Some(webhook) = parsed.or_else(placeholder).and_then(|name| webhook::read(&part, name)) {
+            webhooks.insert(webhook.name.clone(), Arc::new(webhook));
+        }
+    }
+    webhooks
+}

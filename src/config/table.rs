@@ -1,0 +1,376 @@
+//! Every key of the file, once: what the reader takes, what `config.example.toml` and `docs/configuration.md` say.
+
+use std::time::Duration;
+
+/// A section of the file.
+#[derive(Clone, Copy, Debug)]
+pub struct Section {
+    /// Its path. `NAME` stands for a name of the user's own.
+    pub path: &'static str,
+    /// What it is, and what its absence means.
+    pub help: &'static str,
+    /// Its keys, in the order in which they are explained.
+    pub keys: &'static [Key],
+}
+
+/// A key of a section.
+#[derive(Clone, Copy, Debug)]
+pub struct Key {
+    /// Its name.
+    pub name: &'static str,
+    /// What its value is.
+    pub kind: Kind,
+    /// What holds when it is not there.
+    pub absent: Absent,
+    /// Why one would set it, in one line.
+    pub help: &'static str,
+}
+
+/// What holds when a key is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Absent {
+    /// This value, as TOML.
+    Default(&'static str),
+    /// Nothing that can be written as a value: in words.
+    Means(&'static str),
+    /// It must be there.
+    Error,
+}
+
+/// What a value is.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Kind {
+    /// A text.
+    Text,
+    /// `true` or `false`.
+    Flag,
+    /// A whole number.
+    Count(u64, u64),
+    /// A number and a unit.
+    Duration(Duration, Duration),
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// An IP address and a port.
+    Listen,
+    /// Networks: `10.0.0.0/8`, or one address.
+    Networks,
+    /// `sqlite://…`
+    StoreUrl,
+    /// Digits, at most so many; may be empty.
+    Digits(usize),
+    /// A URL with variables behind the host.
+    Url,
+    /// Header names and their templates.
+    Headers,
+    /// `json`, `form` or a template.
+    Body,
+    /// A MIME type.
+    ContentType,
+    /// A template for a caller name.
+    CallerName,
+    /// The name of a channel variable.
+    Variable,
+    /// The answer's keys and the channel variables that get their values.
+    Variables,
+    /// A signing key. Can be in a file of its own: `KEY_file`.
+    SigningKey,
+    /// An expression for the whole text.
+    Pattern,
+    /// Several of them.
+    Patterns,
+    /// A sound.
+    Prompt,
+    /// `false`, or the section of this name.
+    FalseOrSection,
+}
+
+impl Kind {
+    /// In words, with its bounds.
+    pub fn words(&self) -> String {
+        use crate::config::duration_text as text;
+        match self {
+            Kind::Text => "text".to_owned(),
+            Kind::Flag => "`true` or `false`".to_owned(),
+            Kind::Count(min, max) => format!("whole number, {min} to {max}"),
+            Kind::Duration(min, max) => format!("duration, {} to {}", text(*min), text(*max)),
+            Kind::Choice(words) => {
+                let words: Vec<String> = words.iter().map(|w| format!("`\"{w}\"`")).collect();
+                words.join(" or ")
+            }
+            Kind::Listen => "IP address and port".to_owned(),
+            Kind::Networks => "list of networks".to_owned(),
+            Kind::StoreUrl => "`sqlite://` and a path".to_owned(),
+            Kind::Digits(max) => format!("text of at most {max} digits"),
+            Kind::Url => "URL template".to_owned(),
+            Kind::Headers => "table: header name = template".to_owned(),
+            Kind::Body => "`\"json\"`, `\"form\"`, or a template".to_owned(),
+            Kind::ContentType => "MIME type".to_owned(),
+            Kind::CallerName => "template".to_owned(),
+            Kind::Variable => "variable name".to_owned(),
+            Kind::Variables => "table: answer's key = variable name".to_owned(),
+            Kind::SigningKey => "`whsec_` and base64".to_owned(),
+            Kind::Pattern => "regular expression".to_owned(),
+            Kind::Patterns => "list of regular expressions".to_owned(),
+            Kind::Prompt => "sound, or `{ asterisk, freeswitch }`".to_owned(),
+            Kind::FalseOrSection => "`false`, or the table below".to_owned(),
+        }
+    }
+}
+
+/// The section of this path. `None` when there is none.
+pub fn section(path: &str) -> Option<&'static Section> {
+    SECTIONS.iter().find(|s| s.path == path)
+}
+
+const fn key(name: &'static str, kind: Kind, default: &'static str, help: &'static str) -> Key {
+    Key { name, kind, absent: Absent::Default(default), help }
+}
+
+const fn optional(name: &'static str, kind: Kind, means: &'static str, help: &'static str) -> Key {
+    Key { name, kind, absent: Absent::Means(means), help }
+}
+
+const fn required(name: &'static str, kind: Kind, help: &'static str) -> Key {
+    Key { name, kind, absent: Absent::Error, help }
+}
+
+const fn ms(ms: u64) -> Duration {
+    Duration::from_millis(ms)
+}
+
+const SECOND: u64 = 1000;
+const MINUTE: u64 = 60 * SECOND;
+const HOUR: u64 = 60 * MINUTE;
+const DAY: u64 = 24 * HOUR;
+
+/// Beginnings of the file that belong to parts which this version does not have.
+pub const NOT_BUILT: &[&str] = &["esl", "asterisk", "freeswitch", "admin", "subscription", "subscriptions"];
+
+/// The whole file.
+pub const SECTIONS: &[Section] = &[
+    Section {
+        path: "fastagi",
+        help: "Where Asterisk connects. Without this section the listener is not opened.",
+        keys: &[
+            key("listen", Kind::Listen, r#""127.0.0.1:4573""#, "The address and port to listen on."),
+            key(
+                "allow",
+                Kind::Networks,
+                r#"["127.0.0.0/8", "::1/128"]"#,
+                "Who may connect. FastAGI has no password, so name your PBXs and nobody else.",
+            ),
+            key(
+                "max_calls",
+                Kind::Count(1, 100_000),
+                "10000",
+                "Calls at a time. One more fails at once with `overload`, so that the others go on.",
+            ),
+        ],
+    },
+    Section {
+        path: "store",
+        help: "Where the journal of each call and the lockouts are kept. Calls go on without it.",
+        keys: &[
+            optional(
+                "url",
+                Kind::StoreUrl,
+                "`$STATE_DIRECTORY/switchhook.db`, else `./switchhook.db`",
+                "The database file: `sqlite:///` and an absolute path, or `sqlite://` and a relative one.",
+            ),
+            key(
+                "retention",
+                Kind::Duration(ms(HOUR), ms(3650 * DAY)),
+                r#""90d""#,
+                "How long the journal of a call is kept. It holds phone numbers.",
+            ),
+        ],
+    },
+    Section {
+        path: "numbers",
+        help: "How numbers are written in your country: for `|e164`, `|national` and `number_format`.",
+        keys: &[
+            key(
+                "country",
+                Kind::Digits(3),
+                r#""""#,
+                "Country code without `+`, such as `31`. Empty: numbers stay as the PBX gives them.",
+            ),
+            key(
+                "trunk_prefix",
+                Kind::Digits(4),
+                r#""0""#,
+                "What is dialled before a number of your own country.",
+            ),
+            key(
+                "international_prefix",
+                Kind::Digits(6),
+                r#""00""#,
+                "What is dialled before a number of another country.",
+            ),
+            key("company_id", Kind::Text, r#""""#, "Sent as `com_id` in a JSON or form body."),
+        ],
+    },
+    Section {
+        path: "egress",
+        help: "Which addresses webhooks may reach. Cloud metadata and link-local addresses are always refused.",
+        keys: &[
+            key("deny", Kind::Networks, "[]", "Refused as well, whatever name leads there."),
+            key("allow", Kind::Networks, "[]", "Where this is not empty, only these may be reached."),
+        ],
+    },
+    Section {
+        path: "webhook.NAME",
+        help: "A webhook that the dialplan asks as `webhook/NAME`. A name is a small letter or a digit, \
+               then at most 62 of `a-z 0-9 _ -`.",
+        keys: WEBHOOK,
+    },
+    Section {
+        path: "webhook.NAME.ivr",
+        help: "The caller must enter a code first. Without this section nothing is played or collected.",
+        keys: IVR,
+    },
+    Section {
+        path: "webhook.NAME.ivr.lockout",
+        help: "A caller who enters too many wrong codes is refused for a while. `lockout = false` in the \
+               section above turns this off.",
+        keys: &[
+            key("failures", Kind::Count(1, 1000), "10", "Wrong codes of one caller within the window."),
+            key("window", Kind::Duration(ms(MINUTE), ms(DAY)), r#""30m""#, "How long a wrong code counts."),
+            key(
+                "anonymous",
+                Kind::Count(1, 100_000),
+                "100",
+                "Wrong codes of all callers without a number, together.",
+            ),
+        ],
+    },
+    Section {
+        path: "webhook.NAME.caller_name",
+        help: "What name the callee sees, on success. Without this section the name is left alone.",
+        keys: &[
+            key(
+                "mode",
+                Kind::Choice(&["webhook", "prepend", "replace"]),
+                r#""webhook""#,
+                "`webhook`: the answer's `callername`. `prepend`: `text` before the name. `replace`: `text`.",
+            ),
+            optional("text", Kind::CallerName, "none", "Needed by `prepend` and `replace`."),
+        ],
+    },
+    Section {
+        path: "webhook.NAME.destination",
+        help: "Which destinations the web server may answer. Others are refused: `destination_refused`.",
+        keys: &[optional(
+            "allow",
+            Kind::Patterns,
+            "an optional `+`, then 1 to 32 digits",
+            "One of them must match the whole destination.",
+        )],
+    },
+];
+
+const WEBHOOK: &[Key] = &[
+    key("description", Kind::Text, r#""""#, "For people."),
+    key("enabled", Kind::Flag, "true", "Switched off, every call fails at once with `disabled`."),
+    key("method", Kind::Choice(&["GET", "POST"]), r#""GET""#, "A GET has no body."),
+    required("url", Kind::Url, "Where to ask. Variables may stand in the path and the query."),
+    optional("fallback_url", Kind::Url, "none", "Asked when the first one does not work."),
+    key(
+        "timeout",
+        Kind::Duration(ms(SECOND), ms(10 * SECOND)),
+        r#""2s""#,
+        "For everything together, from DNS to the fallback. The caller waits this long at most.",
+    ),
+    key(
+        "retries",
+        Kind::Count(0, 5),
+        "0",
+        "How often to try again within the same time, where nothing was sent yet.",
+    ),
+    key("drop_empty", Kind::Flag, "false", "Leaves query parameters without a value out of the URL."),
+    key("headers", Kind::Headers, "{}", "Sent with the request."),
+    key(
+        "body",
+        Kind::Body,
+        r#""json""#,
+        "What a POST sends: all values as JSON or as a form, or a text of your own.",
+    ),
+    optional("content_type", Kind::ContentType, "none", "Needed by a body of your own."),
+    key(
+        "number_format",
+        Kind::Choice(&["as_is", "e164", "plus_off"]),
+        r#""as_is""#,
+        "How `{did}`, `{callerid}` and the numbers of a JSON or form body are written.",
+    ),
+    key(
+        "caller_id",
+        Kind::Choice(&["caller", "called", "suppressed"]),
+        r#""caller""#,
+        "What the callee sees: the caller's number, the number called, or nothing. Also where the webhook failed.",
+    ),
+    optional(
+        "save_as",
+        Kind::Variable,
+        "none",
+        "The channel variable that gets the whole text of the answer.",
+    ),
+    optional(
+        "secret",
+        Kind::SigningKey,
+        "not signed",
+        "Signs the request, so that your server knows who asks.",
+    ),
+    key(
+        "cache",
+        Kind::Duration(ms(0), ms(DAY)),
+        r#""0s""#,
+        "Keeps ACK answers this long and asks not again for the same request. Not with a secret code.",
+    ),
+    key("variables", Kind::Variables, "{}", "Further values of the answer for the dialplan."),
+];
+
+const IVR: &[Key] = &[
+    key("answer", Kind::Flag, "true", "Answers the channel first: many trunks carry no digits before."),
+    key(
+        "secret",
+        Kind::Flag,
+        "true",
+        "`false`: the entry is a menu choice. It may be shown, `WEBHOOK_CODE` is set, and nobody is locked out.",
+    ),
+    key(
+        "timeout",
+        Kind::Duration(ms(SECOND), ms(60 * SECOND)),
+        r#""5s""#,
+        "How long to wait for the first digit after the prompt, and for each further one.",
+    ),
+    optional(
+        "digit_timeout",
+        Kind::Duration(ms(SECOND), ms(60 * SECOND)),
+        "`timeout`",
+        "Another time between digits. Asterisk then shows the code for a moment on its console and in AMI.",
+    ),
+    key("attempts", Kind::Count(1, 10), "3", "How many entries a caller has."),
+    key("min_digits", Kind::Count(1, 128), "1", "A shorter entry is wrong, and your server is not asked."),
+    key("max_digits", Kind::Count(1, 128), "8", "The entry ends here. `#` ends it earlier."),
+    optional(
+        "pattern",
+        Kind::Pattern,
+        "any digits",
+        "The whole entry must match, or your server is not asked.",
+    ),
+    optional("start_prompt", Kind::Prompt, "silence", "Played before an entry."),
+    optional("error_prompt", Kind::Prompt, "silence", "Played after a wrong entry."),
+    optional("timeout_prompt", Kind::Prompt, "silence", "Played when nothing was pressed."),
+    key(
+        "repeat_start_prompt",
+        Kind::Flag,
+        "true",
+        "Plays the start prompt before each attempt, not the first alone.",
+    ),
+    optional(
+        "lockout",
+        Kind::FalseOrSection,
+        "on, with the defaults below",
+        "What protects the code from guessing.",
+    ),
+];
