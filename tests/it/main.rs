@@ -6,4 +6,5 @@ mod cli_check;
 mod config;
 mod config_docs;
 mod dialogue;
+mod esl;
 mod layers;

@@ -36,7 +36,7 @@ pub(super) enum Step {
     /// The command has ended.
     Done(Outcome),
     /// The event is none that can be.
-    OutOfStep(&'static str),
+    Unexpected(&'static str),
 }
 
 /// A command of the call's.
@@ -175,12 +175,12 @@ impl Entry {
         // `F` is a hook flash.
         let digits = event.variable(DIGITS_VARIABLE).unwrap_or_default().replace('F', "");
         let Some(code) = Code::parse(&digits) else {
-            return Step::OutOfStep("the digits of an entry hold what is no digit");
+            return Step::Unexpected("the digits of an entry hold what is no digit");
         };
         let noted = event.variable(TERMINATOR_VARIABLE).is_some();
         let success = event.variable("read_result").is_some_and(|r| r == "success");
         let ended = match code.len() {
-            n if n > self.max_digits => return Step::OutOfStep("an entry has too many digits"),
+            n if n > self.max_digits => return Step::Unexpected("an entry has too many digits"),
             _ if noted => Ended::Terminator,
             n if n == self.max_digits => Ended::Full,
             0 if success => Ended::Terminator,

@@ -188,7 +188,7 @@ impl OutboundSession {
                 self.outputs.push_back(SessionOutput::Note(What::SoundMissing { prompt }));
                 self.start(now, command, job);
             }
-            Step::OutOfStep(detail) => self.protocol_error(detail),
+            Step::Unexpected(detail) => self.protocol_error(detail),
             Step::Done(outcome) => {
                 if matches!(job, Job::Collect(_)) && outcome != Outcome::HungUp {
                     LEFT_BEHIND.into_iter().for_each(|name| self.unset_own(name));
