@@ -7,4 +7,6 @@ mod config;
 mod config_docs;
 mod dialogue;
 mod esl;
+mod esl_channel;
+mod esl_wire;
 mod layers;
