@@ -24,7 +24,7 @@ fn read(pieces: &[&[u8]]) -> Result<Vec<String>, PacketError> {
                 Message::Api(content) => format!("api {}", String::from_utf8_lossy(&content)),
                 Message::Event(event) => format!(
                     "event {} {}|{}",
-                    String::from_utf8_lossy(event.name()),
+                    event.name(),
                     event.variable("x").unwrap_or_default(),
                     String::from_utf8_lossy(event.body())
                 ),

@@ -8,5 +8,6 @@ mod config_docs;
 mod dialogue;
 mod esl;
 mod esl_channel;
+mod esl_cross;
 mod esl_wire;
 mod layers;

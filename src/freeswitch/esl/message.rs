@@ -9,6 +9,9 @@ use percent_encoding::percent_decode;
 
 use super::codec::{HEADERS_MAX, Packet, PacketError};
 
+/// FreeSWITCH's word for a header that is empty, and for a caller's name that is none.
+pub const UNDEFINED: &str = "_undef_";
+
 /// Header lines, as they came. They do not print: digits can be in them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Headers {
@@ -78,20 +81,21 @@ impl Event {
         Ok(Event { headers, body: content.slice(end + 2..) })
     }
 
-    /// A value, decoded; `None` where FreeSWITCH sent none, which it does for an empty variable too. `+` is a plus. An
-    /// array is one text, `ARRAY::one|:two`. What is not UTF-8 reads as U+FFFD.
+    /// A value, decoded; `None` where there is none or an empty one. `+` is a plus. An array is one text,
+    /// `ARRAY::one|:two`. What is not UTF-8 reads as U+FFFD.
     pub fn get(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.headers.raw(name).map(|value| percent_decode(value).decode_utf8_lossy())
+        let value = self.headers.raw(name).filter(|v| !v.is_empty() && *v != UNDEFINED.as_bytes());
+        value.map(decoded)
     }
 
-    /// A channel variable, decoded.
+    /// A channel variable, decoded; `None` where it is not set. An empty one is not sent.
     pub fn variable(&self, name: &str) -> Option<Cow<'_, str>> {
-        self.get(&format!("variable_{name}"))
+        self.headers.raw(&format!("variable_{name}")).map(decoded)
     }
 
-    /// `Event-Name`, which is never encoded.
-    pub fn name(&self) -> &[u8] {
-        self.headers.raw("Event-Name").unwrap_or_default()
+    /// `Event-Name`
+    pub fn name(&self) -> Cow<'_, str> {
+        self.headers.raw("Event-Name").map(decoded).unwrap_or_default()
     }
 
     /// What is behind the headers, not encoded.
@@ -100,10 +104,14 @@ impl Event {
     }
 }
 
+fn decoded(value: &[u8]) -> Cow<'_, str> {
+    percent_decode(value).decode_utf8_lossy()
+}
+
 /// Shows the event's name and nothing that it says: a code may be in it.
 impl fmt::Debug for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Event({})", String::from_utf8_lossy(self.name()))
+        write!(f, "Event({})", self.name())
     }
 }
 
@@ -127,7 +135,7 @@ impl Reply {
     /// The channel's data, if this is the reply to `connect`: all of the channel is in its headers, encoded.
     pub fn into_channel(self) -> Option<Event> {
         let event = Event { headers: self.headers, body: Bytes::new() };
-        (event.name() == b"CHANNEL_DATA").then_some(event)
+        (event.name() == "CHANNEL_DATA").then_some(event)
     }
 
     fn text_bytes(&self) -> &[u8] {

@@ -1,20 +1,18 @@
 //! What FreeSWITCH says of the channel in its reply to `connect`.
 
-use crate::freeswitch::esl::Event;
+use crate::freeswitch::esl::{Event, UNDEFINED};
 use crate::terms::{Channel, Number, Opening, Route};
-
-/// FreeSWITCH's word for a name that is not there, which its SIP module writes as no name at all.
-pub(super) const NO_NAME: &str = "_undef_";
 
 /// What the dialplan asks for, and the channel.
 pub(super) fn opening(event: &Event) -> Opening {
     let said = Said(event);
     let path = said.first(&["variable_socket_path", "variable_switchhook_path"]);
     let route = Route::parse(&path, &said.get("variable_switchhook_text"));
-    Opening { route, channel: channel(&said) }
+    Opening { route, channel: channel(event) }
 }
 
-fn channel(said: &Said<'_>) -> Channel {
+fn channel(event: &Event) -> Channel {
+    let said = Said(event);
     let number = said.get("Caller-Caller-ID-Number");
     let number_hidden = said.get("Caller-Privacy-Hide-Number") == "true";
     let name_hidden = number_hidden
@@ -33,7 +31,7 @@ fn channel(said: &Said<'_>) -> Channel {
         number_on_channel,
         callername: given("callername", if name_hidden { String::new() } else { known(&name, &number) }),
         name_on_channel: known(
-            &said.first(&["variable_effective_caller_id_name", "Caller-Caller-ID-Name"]),
+            event.variable("effective_caller_id_name").as_deref().unwrap_or(&name),
             &number,
         ),
         did: given("did", said.first(&["variable_sip_to_user", "Caller-Destination-Number"])),
@@ -51,7 +49,7 @@ fn channel(said: &Said<'_>) -> Channel {
 
 /// A caller without a name has its number as the name, or `unknown` where there is no number either.
 fn known(name: &str, number: &str) -> String {
-    if name == number || name == "unknown" || name == NO_NAME { String::new() } else { name.to_owned() }
+    if name == number || name == "unknown" || name == UNDEFINED { String::new() } else { name.to_owned() }
 }
 
 /// A time in ms since 1970, out of one in seconds, milliseconds or, as FreeSWITCH has it, microseconds.

@@ -3,10 +3,9 @@
 //! Shown with a real FreeSWITCH, `async full` and `socket_resume=true`: ten variables set so, the dialplan goes on with
 //! all of them.
 
-use super::channel::NO_NAME;
 use super::job::LEFT_BEHIND;
 use crate::call::{CallerChange, Finish};
-use crate::freeswitch::esl::{self, App, EncodeError};
+use crate::freeswitch::esl::{self, App, EncodeError, UNDEFINED};
 use crate::terms::What;
 
 /// The variables that the called leg gets its caller from.
@@ -61,7 +60,7 @@ impl<F: FnMut() -> String> Composer<F> {
             CallerChange::Show { name, number, present } => {
                 if let Some(name) = name {
                     // Removing the variable would show the caller's own name again.
-                    self.set(NAME, if name.is_empty() { NO_NAME } else { name.as_str() });
+                    self.set(NAME, if name.is_empty() { UNDEFINED } else { name.as_str() });
                 }
                 if let Some(number) = number {
                     self.set(NUMBER, number.as_str());

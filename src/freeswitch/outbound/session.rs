@@ -161,9 +161,9 @@ impl OutboundSession {
         if event.get("Unique-ID").is_none_or(|id| id != self.unique_id) {
             return;
         }
-        match event.name() {
-            b"CHANNEL_HANGUP" => self.hang_up(now),
-            b"CHANNEL_EXECUTE_COMPLETE" => self.handle_complete(now, event),
+        match event.name().as_ref() {
+            "CHANNEL_HANGUP" => self.hang_up(now),
+            "CHANNEL_EXECUTE_COMPLETE" => self.handle_complete(now, event),
             _ => {}
         }
     }
