@@ -16,12 +16,13 @@ const NOTICE: &str = r"> 'Content-Type: text/disconnect-notice\nControlled-Sessi
 const LINGER: &str = r"> 'Content-Type: text/disconnect-notice\nControlled-Session-UUID: u\nContent-Disposition: linger\nLinger-Time: 3\nContent-Length: 0\n\n'";
 
 /// A right dialplan's call.
-const CHANNEL: [(&str, &str); 9] = [
+const CHANNEL: [(&str, &str); 10] = [
     ("Unique-ID", "u"),
     ("Caller-Caller-ID-Name", "Alice"),
     ("Caller-Caller-ID-Number", "1001"),
     ("Caller-Destination-Number", "7001"),
     ("variable_socket_path", "webhook/vip"),
+    ("variable_current_application", "socket"),
     ("variable_current_application_data", "127.0.0.1:8084/webhook/vip%20async%20full"),
     ("variable_socket_resume", "true"),
     ("Socket-Mode", "async"),
@@ -101,12 +102,17 @@ fn leaves(messages: &[(&str, &str)], first_id: u32) -> String {
 
 /// What an entry writes.
 fn collects(argument: &str, first_id: u32) -> String {
-    let before = [("unset", "switchhook_digits"), ("unset", "read_terminator_used")];
-    writes(&[before[0], before[1], ("play_and_get_digits", argument)], first_id)
+    let (digits, terminator) = (("set", "switchhook_digits="), ("set", "read_terminator_used="));
+    let sensitive = ("set", "sensitive_dtmf=true");
+    writes(&[digits, terminator, sensitive, ("play_and_get_digits", argument)], first_id)
 }
 
+/// What is put right behind an entry.
+const TIDY: [(&str, &str); 3] =
+    [("set", "switchhook_digits="), ("set", "read_terminator_used="), ("set", "sensitive_dtmf=")];
+
 fn tidies(first_id: u32) -> String {
-    writes(&[("unset", "switchhook_digits"), ("unset", "read_terminator_used")], first_id)
+    writes(&TIDY, first_id)
 }
 
 fn opened() -> String {
@@ -170,9 +176,9 @@ fn an_entry_whatever_its_result_fields_say() {
         plays(&[
             "run collect max=6 timeout=5000",
             &collects("0 6 1 5000 # '' '' switchhook_digits '' 5000", 1),
-            &oks(3),
-            &complete(3, lines),
-            &tidies(4),
+            &oks(4),
+            &complete(4, lines),
+            &tidies(5),
             &format!("expect digits {digits}"),
         ]);
     }
@@ -190,7 +196,7 @@ fn what_is_no_entry_ends_the_session() {
             "run collect max=6 timeout=5000",
             &collects("0 6 1 5000 # '' '' switchhook_digits '' 5000", 1),
             &complete(
-                3,
+                4,
                 &[&format!("variable_switchhook_digits: {digits}"), "variable_read_result: success"],
             ),
             &format!("expect note protocol_error {detail}"),
@@ -232,7 +238,7 @@ fn a_sound_that_cannot_be_named_is_missing() {
         plays(&[
             &format!("run collect max=4 timeout=5000 prompt='{sound}'"),
             &format!("expect note sound_missing '{sound}'"),
-            &collects("0 4 1 5000 # '' '' switchhook_digits '' 5000", 4),
+            &collects("0 4 1 5000 # '' '' switchhook_digits '' 5000", 5),
         ]);
     }
     plays(&["run play ${x}", "expect note sound_missing '${x}'", "expect done"]);
@@ -244,8 +250,8 @@ fn nothing_was_collected_although_nothing_was_played() {
     plays(&[
         "run collect max=4 timeout=5000",
         &collects("0 4 1 5000 # '' '' switchhook_digits '' 5000", 1),
-        &complete(3, &[]),
-        &tidies(4),
+        &complete(4, &[]),
+        &tidies(5),
         "expect refused 'play_and_get_digits collected nothing'",
     ]);
 }
@@ -337,7 +343,12 @@ fn the_answer_is_one_write_with_the_result_last() {
             ],
         ),
         ("name='' A='x'", &[("set", "effective_caller_id_name=_undef_"), ("set", "a=x")]),
-        ("name='Sales: Bob'", &[("set", "effective_caller_id_name=Sales: Bob")]),
+        // What the SIP module would cut or decode.
+        (
+            "name='Sales: a/b@c 50% %0d%0aX: y'",
+            &[("set", "effective_caller_id_name=Sales%3A a%2Fb%40c 50%25 %250d%250aX%3A y")],
+        ),
+        ("number='1@x'", &[("set", "effective_caller_id_number=1%40x")]),
     ] {
         let all = oks(messages.len());
         let bye = replies(&["+OK bye"]);
@@ -360,7 +371,7 @@ fn a_value_that_would_be_several_is_left_out() {
         "expect note refused A 'not written: FreeSWITCH would take it as several values'",
         &format!(
             "< last {}",
-            quoted(format!("{}{}exit\n\n", message("unset", "a", 2), message("set", "b=x", 3)).as_bytes())
+            quoted(format!("{}{}exit\n\n", message("set", "a=", 2), message("set", "b=x", 3)).as_bytes())
         ),
     ]);
 }
@@ -384,7 +395,7 @@ fn the_answer_behind_a_running_command() {
         "run collect max=4 timeout=5000",
         &collects("0 4 1 5000 # '' '' switchhook_digits '' 5000", 1),
         "run finish A='x'",
-        &leaves(&[("unset", "switchhook_digits"), ("unset", "read_terminator_used"), ("set", "a=x")], 4),
+        &leaves(&[TIDY[0], TIDY[1], TIDY[2], ("set", "a=x")], 5),
     ]);
 }
 
@@ -416,11 +427,11 @@ fn hangup_at_every_step() {
     // While prompted, or typing.
     let collecting = collects("0 4 1 5000 # '' '' switchhook_digits '' 5000", 1);
     let partial =
-        complete_in("hangup", 3, &["variable_switchhook_digits: 12", "variable_read_result: failure"]);
+        complete_in("hangup", 4, &["variable_switchhook_digits: 12", "variable_read_result: failure"]);
     plays(&[
         "run collect max=4 timeout=5000",
         &collecting,
-        &oks(3),
+        &oks(4),
         &partial,
         "expect done hungup",
         "expect hungup",

@@ -10,14 +10,28 @@ use crate::esl::channel;
 
 /// What a session says to the reply to `connect`.
 fn says(changes: &[(&str, &str)]) -> Vec<SessionOutput> {
+    says_until(changes, None)
+}
+
+/// … and to the end of the application with that id.
+fn says_until(changes: &[(&str, &str)], end: Option<&str>) -> Vec<SessionOutput> {
     let now = Instant::now();
     let mut session = OutboundSession::new(now);
     assert!(matches!(session.poll_output(), SessionOutput::Write(_)));
     session.handle_bytes(now, channel(changes).as_bytes());
+    if let Some(id) = end {
+        let event = format!("Event-Name: CHANNEL_EXECUTE_COMPLETE\nUnique-ID: u\nApplication-UUID: {id}\n\n");
+        let head = format!("Content-Length: {}\nContent-Type: text/event-plain\n\n", event.len());
+        session.handle_bytes(now, format!("{head}{event}").as_bytes());
+    }
     let mut said = Vec::new();
     loop {
         match session.poll_output() {
             SessionOutput::Wait(_) => return said,
+            SessionOutput::Closed => {
+                said.push(SessionOutput::Closed);
+                return said;
+            }
             output => said.push(output),
         }
     }
@@ -108,7 +122,10 @@ fn a_withheld_number_is_empty_and_its_name_stays_here() {
 /// `callername/prepend` stands in front of what the callee would see.
 #[test]
 fn the_name_on_the_channel_is_the_effective_one() {
-    for (effective, name) in [("Sales%3A%20Alice", "Sales: Alice"), ("_undef_", "")] {
+    // Twice encoded: by us for the SIP module, which decodes it, and on the wire.
+    for (effective, name) in
+        [("Sales%253A%20Alice", "Sales: Alice"), ("50%25%20off", "50% off"), ("_undef_", "")]
+    {
         let channel = opening(&[("variable_effective_caller_id_name", effective)]).channel;
         assert_eq!((channel.callername.as_str(), channel.name_on_channel.as_str()), ("Alice", name));
     }
@@ -135,44 +152,57 @@ fn the_path_and_the_text() {
     assert_eq!(route("some/path", "", ""), Err("some/path".to_owned()));
 }
 
-/// Each mode gets the remedy that works there, and the lines that the dialplan should have.
+/// Each mode gets what works there before the call begins, and the lines that the dialplan should have.
 #[test]
 fn how_the_dialplan_called() {
     let resume = r#"<action application="set" data="socket_resume=true"/>"#;
     let socket = r#"<action application="socket" data="127.0.0.1:8084/webhook/vip async full"/>"#;
     let both = format!("{resume} and then {socket}");
-    let unset = "execute-app-name: unset";
+    let (set, remove) = ("socket_resume=true", "socket_resume=");
     for (mode, control, resumes, written, advice) in [
         ("async", "full", "true", "", ""),
         ("async", "full", "yes", "", ""),
         ("async", "full", "1", "", ""),
-        ("async", "full", "false", "resume\n\n", both.as_str()),
-        ("async", "full", "", "resume\n\n", &both),
+        ("async", "full", "false", set, both.as_str()),
+        ("async", "full", "", set, &both),
         ("async", "single-channel", "true", "", socket),
-        ("async", "single-channel", "", "resume\n\n", &both),
+        ("async", "single-channel", "", set, &both),
         ("static", "full", "", "", &both),
-        ("static", "full", "true", unset, socket),
-        ("static", "single-channel", "true", unset, socket),
+        ("static", "full", "true", remove, socket),
+        ("static", "single-channel", "true", remove, socket),
         ("static", "single-channel", "", "", &both),
     ] {
-        let said = says(&[("Socket-Mode", mode), ("Control", control), ("variable_socket_resume", resumes)]);
-        assert!(matches!(said[0], SessionOutput::Opened(_)));
-        let (mut wrote, mut advised) = (String::new(), String::new());
-        for output in &said[1..] {
+        let case = format!("{mode} {control} {resumes}");
+        let changes = [("Socket-Mode", mode), ("Control", control), ("variable_socket_resume", resumes)];
+        let end = (!written.is_empty()).then_some("switchhook-1");
+        let (mut wrote, mut advised, mut opened) = (String::new(), String::new(), false);
+        for output in says_until(&changes, end) {
             match output {
-                SessionOutput::Write(bytes) => wrote = String::from_utf8_lossy(bytes).into_owned(),
-                SessionOutput::Note(What::Dialplan { advice }) => advised.clone_from(advice),
-                other => panic!("{other:?}"),
+                SessionOutput::Write(bytes) => {
+                    assert!(!opened, "{case}: the remedy comes before the call");
+                    wrote = String::from_utf8_lossy(&bytes).into_owned();
+                }
+                SessionOutput::Opened(_) => opened = true,
+                SessionOutput::Note(What::Dialplan { advice }) => advised.clone_from(&advice),
+                other => panic!("{case}: {other:?}"),
             }
         }
-        let case = format!("{mode} {control} {resumes}");
-        assert!(
-            if written.is_empty() { wrote.is_empty() } else { wrote.contains(written) },
-            "{case}: {wrote}"
-        );
+        assert!(opened, "{case}");
+        assert_eq!(wrote.rsplit("\n\n").next(), Some(written), "{case}");
         assert_eq!(advised.strip_prefix("the dialplan should have ").unwrap_or_default(), advice, "{case}");
-        // In the other mode `resume` would leave the caller in silence.
-        assert!(mode == "async" || !wrote.contains("resume\n\n"), "{case}");
-        assert!(!wrote.contains(unset) || wrote.ends_with("\n\nsocket_resume"), "{case}");
+        if !written.is_empty() {
+            let before = says_until(&changes, None);
+            assert!(matches!(before[..], [SessionOutput::Write(_)]), "{case}: {before:?}");
+        }
+    }
+}
+
+/// A daemon that was frozen connects when the channel has gone on.
+#[test]
+fn a_channel_that_does_not_wait_is_left_alone() {
+    for application in ["bridge", ""] {
+        let said = says_until(&[("variable_current_application", application)], None);
+        let detail = "the channel has gone on without us".to_owned();
+        assert_eq!(said, [SessionOutput::Note(What::ProtocolError { detail }), SessionOutput::Closed]);
     }
 }

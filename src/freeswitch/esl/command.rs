@@ -32,8 +32,6 @@ pub enum App {
     Privacy,
     /// Sets a channel variable.
     Set,
-    /// Removes a channel variable.
-    Unset,
 }
 
 impl App {
@@ -45,7 +43,6 @@ impl App {
             App::PlayAndGetDigits => "play_and_get_digits",
             App::Privacy => "privacy",
             App::Set => "set",
-            App::Unset => "unset",
         }
     }
 }
@@ -128,11 +125,6 @@ pub(in crate::freeswitch) fn set_own(name: &str, value: &str, id: &str) -> Resul
         return Err(EncodeError::Array);
     }
     execute(App::Set, &format!("{name}={value}"), id)
-}
-
-/// Removes a channel variable.
-pub fn unset(name: &str, id: &str) -> Result<Vec<u8>, EncodeError> {
-    execute(App::Unset, name, id)
 }
 
 /// A command as FreeSWITCH reads it.

@@ -1,5 +1,9 @@
 //! What FreeSWITCH says of the channel in its reply to `connect`.
 
+use std::borrow::Cow;
+
+use percent_encoding::percent_decode_str;
+
 use crate::freeswitch::esl::{Event, UNDEFINED};
 use crate::terms::{Channel, Number, Opening, Route};
 
@@ -19,7 +23,7 @@ fn channel(event: &Event) -> Channel {
         || said.get("Caller-Privacy-Hide-Name") == "true"
         || number.eq_ignore_ascii_case("anonymous");
     let number_on_channel = if number_hidden { Number::default() } else { Number::from_pbx(&number) };
-    let name = said.get("Caller-Caller-ID-Name");
+    let own_name = own_name(event, &number);
     let unique_id = said.get("Unique-ID");
     let extension = said.get("Caller-Destination-Number");
     let overridden = |key: &str| said.get(&format!("variable_switchhook_{key}"));
@@ -29,11 +33,8 @@ fn channel(event: &Event) -> Channel {
         callerid: if callerid.is_empty() { number_on_channel.clone() } else { Number::from_pbx(&callerid) },
         withheld: number_hidden || number_on_channel.is_withheld(),
         number_on_channel,
-        callername: given("callername", if name_hidden { String::new() } else { known(&name, &number) }),
-        name_on_channel: known(
-            event.variable("effective_caller_id_name").as_deref().unwrap_or(&name),
-            &number,
-        ),
+        callername: given("callername", if name_hidden { String::new() } else { own_name.clone() }),
+        name_on_channel: effective_name(event).unwrap_or_else(|| own_name.clone()),
         did: given("did", said.first(&["variable_sip_to_user", "Caller-Destination-Number"])),
         extension: given("extension", extension),
         context: given("context", said.get("Caller-Context")),
@@ -47,9 +48,19 @@ fn channel(event: &Event) -> Channel {
     }
 }
 
-/// A caller without a name has its number as the name, or `unknown` where there is no number either.
-fn known(name: &str, number: &str) -> String {
-    if name == number || name == "unknown" || name == UNDEFINED { String::new() } else { name.to_owned() }
+/// The caller's name. One without has its number as the name, or `unknown` where there is no number either.
+fn own_name(event: &Event, number: &str) -> String {
+    let name = event.get("Caller-Caller-ID-Name").unwrap_or_default();
+    let made_up = name == "unknown" || (name == number && event.variable("sip_from_display").is_none());
+    if made_up { String::new() } else { name.into_owned() }
+}
+
+/// The name that the callee would see, where it is another one. It is percent-encoded, as `leave` writes it.
+fn effective_name(event: &Event) -> Option<String> {
+    let name = event.variable("effective_caller_id_name")?;
+    let shown =
+        if name == UNDEFINED { Cow::default() } else { percent_decode_str(&name).decode_utf8_lossy() };
+    Some(shown.into_owned())
 }
 
 /// A time in ms since 1970, out of one in seconds, milliseconds or, as FreeSWITCH has it, microseconds.

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::session::{COMMAND_TIME, PLAY_TIME, PROMPT_TIME};
 use crate::call::{Collect, Outcome};
-use crate::freeswitch::esl::{App, EncodeError, Event, execute, unset};
+use crate::freeswitch::esl::{App, EncodeError, Event, execute, set_own};
 use crate::terms::{Code, Ended, Prompt};
 
 /// The channel variable that holds an entry's digits from its end until we remove it. There is no way without one.
@@ -19,6 +19,9 @@ const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
 /// Where FreeSWITCH puts the key that ended an entry. It leaves an older one there, so it is removed before each.
 const TERMINATOR_VARIABLE: &str = "read_terminator_used";
+
+/// Keeps each key out of FreeSWITCH's log, its events, and `digits_dialed` at the call's end (measured).
+pub(super) const SENSITIVE_VARIABLE: &str = "sensitive_dtmf";
 
 /// The variables that an entry leaves behind.
 pub(super) const LEFT_BEHIND: [&str; 2] = [DIGITS_VARIABLE, TERMINATOR_VARIABLE];
@@ -93,8 +96,9 @@ impl Job {
         let mut bytes = Vec::new();
         if matches!(self, Job::Collect(_)) {
             for name in LEFT_BEHIND {
-                bytes.extend(unset(name, &id()));
+                bytes.extend(set_own(name, "", &id()));
             }
+            bytes.extend(set_own(SENSITIVE_VARIABLE, "true", &id()));
         }
         let last = id();
         let message = match self {

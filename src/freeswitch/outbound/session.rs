@@ -5,12 +5,12 @@ use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::channel::opening;
-use super::job::{Job, LEFT_BEHIND, Step};
+use super::job::{Job, LEFT_BEHIND, SENSITIVE_VARIABLE, Step};
 use super::leave::Leave;
-use super::mode::{self, Remedy};
+use super::mode::{self, RESUME};
 use crate::call::{Command, CommandId, Finish, Outcome, Session, SessionOutput};
 use crate::freeswitch::esl::{self, Event, Message, PacketReader, Reply};
-use crate::terms::What;
+use crate::terms::{Opening, What};
 
 /// For FreeSWITCH to say what it knows of the channel. It does so within milliseconds.
 pub const CHANNEL_TIME: Duration = Duration::from_secs(5);
@@ -38,9 +38,9 @@ const FIRST: [&str; 4] =
 /// One connection of the `socket` application.
 ///
 /// ```text
-/// AwaitChannel -> Idle <-> AwaitComplete
-///                   |           |
-///                   +-----------+-> AwaitLeave -> Closed
+/// AwaitChannel -> [AwaitRemedy] -> Idle <-> AwaitComplete
+///                                    |           |
+///                                    +-----------+-> AwaitLeave -> Closed
 /// end of the connection, time over, a packet out of step: any -> Closed
 /// ```
 pub struct OutboundSession {
@@ -50,6 +50,8 @@ pub struct OutboundSession {
     /// What was written and has no reply yet: replies come in that order.
     unreplied: VecDeque<Written>,
     unique_id: String,
+    /// What the channel had in [`SENSITIVE_VARIABLE`].
+    sensitive: String,
     messages: u32,
     hung_up: bool,
     outputs: VecDeque<SessionOutput>,
@@ -59,6 +61,12 @@ pub struct OutboundSession {
 enum State {
     /// The reply to `connect`.
     AwaitChannel,
+    /// The event that what the dialplan forgot is done. Before it, leaving could lose the caller.
+    AwaitRemedy {
+        id: String,
+        opening: Box<Opening>,
+        advice: Option<What>,
+    },
     /// The call has no command for us.
     Idle,
     /// The event that an application has ended.
@@ -93,6 +101,7 @@ impl OutboundSession {
             packets: PacketReader::default(),
             unreplied: VecDeque::new(),
             unique_id: String::new(),
+            sensitive: String::new(),
             messages: 0,
             hung_up: false,
             outputs: VecDeque::new(),
@@ -139,21 +148,27 @@ impl OutboundSession {
     }
 
     fn open(&mut self, now: Instant, channel: &Event) {
-        let opening = opening(channel);
+        if !mode::waits_for_us(channel) {
+            return self.protocol_error("the channel has gone on without us");
+        }
+        let opening = Box::new(opening(channel));
         self.unique_id.clone_from(&opening.channel.unique_id);
-        self.outputs.push_back(SessionOutput::Opened(Box::new(opening)));
+        self.sensitive = channel.variable(SENSITIVE_VARIABLE).unwrap_or_default().into_owned();
         let (remedy, advice) = mode::examine(channel);
-        if let Some(advice) = advice {
-            self.outputs.push_back(SessionOutput::Note(What::Dialplan { advice }));
-        }
+        let advice = advice.map(|advice| What::Dialplan { advice });
         match remedy {
-            Remedy::Nothing => {}
-            Remedy::Resume => {
-                self.unreplied.push_back(Written::Own("resume"));
-                self.write(esl::command("resume"));
+            None => self.opened(now, opening, advice),
+            Some(value) => {
+                let id = self.set_own(RESUME, value);
+                self.deadline = now + COMMAND_TIME;
+                self.state = State::AwaitRemedy { id, opening, advice };
             }
-            Remedy::NoResume => self.unset_own("socket_resume"),
         }
+    }
+
+    fn opened(&mut self, now: Instant, opening: Box<Opening>, advice: Option<What>) {
+        self.outputs.push_back(SessionOutput::Opened(opening));
+        self.outputs.extend(advice.map(SessionOutput::Note));
         self.idle(now);
     }
 
@@ -178,6 +193,11 @@ impl OutboundSession {
                 let step = job.completed(event);
                 self.take(now, command, job, step);
             }
+            State::AwaitRemedy { id, opening, advice }
+                if event.get("Application-UUID").is_some_and(|i| i == id) =>
+            {
+                self.opened(now, opening, advice);
+            }
             state => self.state = state,
         }
     }
@@ -191,7 +211,9 @@ impl OutboundSession {
             Step::Unexpected(detail) => self.protocol_error(detail),
             Step::Done(outcome) => {
                 if matches!(job, Job::Collect(_)) && outcome != Outcome::HungUp {
-                    LEFT_BEHIND.into_iter().for_each(|name| self.unset_own(name));
+                    for (name, value) in self.left_behind() {
+                        self.set_own(name, &value);
+                    }
                 }
                 self.done(now, command, outcome);
             }
@@ -214,12 +236,12 @@ impl OutboundSession {
     }
 
     fn leave(&mut self, now: Instant, command: CommandId, finish: &Finish) {
-        let cut_short = match &self.state {
-            State::Idle => false,
-            State::AwaitComplete { job, .. } => matches!(job, Job::Collect(_)),
-            State::AwaitChannel | State::AwaitLeave(_) | State::Closed => return,
+        let restore = match &self.state {
+            State::AwaitComplete { job: Job::Collect(_), .. } => self.left_behind(),
+            State::Idle | State::AwaitComplete { .. } => Vec::new(),
+            State::AwaitChannel | State::AwaitRemedy { .. } | State::AwaitLeave(_) | State::Closed => return,
         };
-        let leave = Leave::compose(finish, cut_short, || next_id(&mut self.messages));
+        let leave = Leave::compose(finish, &restore, || next_id(&mut self.messages));
         self.outputs.extend(leave.notes.into_iter().map(SessionOutput::Note));
         let mut bytes = Vec::new();
         for (what, message) in leave.messages {
@@ -266,7 +288,7 @@ impl OutboundSession {
 
     /// The caller hung up. What runs now has no end that matters.
     fn hang_up(&mut self, now: Instant) {
-        if matches!(self.state, State::AwaitChannel) || std::mem::replace(&mut self.hung_up, true) {
+        if self.is_opening() || std::mem::replace(&mut self.hung_up, true) {
             return;
         }
         if let State::AwaitComplete { command, .. } = self.state {
@@ -276,12 +298,25 @@ impl OutboundSession {
         self.outputs.push_back(SessionOutput::HungUp);
     }
 
-    /// Removes a variable; nobody waits for the end of it.
-    fn unset_own(&mut self, name: &'static str) {
-        if let Ok(bytes) = esl::unset(name, &next_id(&mut self.messages)) {
+    /// What an entry leaves behind, as it was before.
+    fn left_behind(&self) -> Vec<(&'static str, String)> {
+        let removed = LEFT_BEHIND.into_iter().map(|name| (name, String::new()));
+        removed.chain([(SENSITIVE_VARIABLE, self.sensitive.clone())]).collect()
+    }
+
+    /// Sets a variable, or removes it. Nobody has to wait for the end of it.
+    fn set_own(&mut self, name: &'static str, value: &str) -> String {
+        let id = next_id(&mut self.messages);
+        if let Ok(bytes) = esl::set_own(name, value, &id) {
             self.unreplied.push_back(Written::Own(name));
             self.write(bytes);
         }
+        id
+    }
+
+    /// Whether nobody knows of the call yet.
+    fn is_opening(&self) -> bool {
+        matches!(self.state, State::AwaitChannel | State::AwaitRemedy { .. })
     }
 
     fn refused(&mut self, what: String, reply: &Reply) {
@@ -329,12 +364,11 @@ impl Session for OutboundSession {
     }
 
     fn handle_eof(&mut self, _now: Instant) {
-        let before_channel = matches!(self.state, State::AwaitChannel);
-        let underway = matches!(self.state, State::Idle | State::AwaitComplete { .. });
-        if before_channel && !self.packets.is_inside_packet() {
-            self.protocol_error("the connection ended before the channel's data came");
-        } else if before_channel || (underway && self.packets.is_inside_packet()) {
+        let leaves = matches!(self.state, State::AwaitLeave(_) | State::Closed);
+        if !leaves && self.packets.is_inside_packet() {
             self.protocol_error("the connection ended inside a packet");
+        } else if matches!(self.state, State::AwaitChannel) {
+            self.protocol_error("the connection ended before the channel's data came");
         } else {
             self.end();
         }
@@ -347,7 +381,9 @@ impl Session for OutboundSession {
         let late = match &self.state {
             State::AwaitChannel => "the PBX did not say what it knows of the channel",
             State::Idle => "nothing was asked of the PBX for too long",
-            State::AwaitComplete { .. } => "the PBX did not end an application in time",
+            State::AwaitRemedy { .. } | State::AwaitComplete { .. } => {
+                "the PBX did not end an application in time"
+            }
             State::AwaitLeave(_) => "the PBX did not take the answer in time",
             State::Closed => return,
         };
@@ -383,6 +419,7 @@ impl fmt::Debug for OutboundSession {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let state = match &self.state {
             State::AwaitChannel => "AwaitChannel",
+            State::AwaitRemedy { .. } => "AwaitRemedy",
             State::Idle => "Idle",
             State::AwaitComplete { .. } => "AwaitComplete",
             State::AwaitLeave(_) => "AwaitLeave",
