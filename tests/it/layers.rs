@@ -10,6 +10,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("webhook", &["terms"]),
     ("guard", &["terms"]),
     ("asterisk", &["call", "terms"]),
+    ("freeswitch", &["call", "terms"]),
     ("config", &["call", "guard", "terms", "webhook"]),
     ("store", &["call", "config", "guard", "terms", "webhook"]),
     ("io", &["asterisk", "call", "config", "guard", "terms", "webhook"]),
