@@ -21,7 +21,7 @@ pub use command::{CallerChange, Collect, Command, CommandId, Finish, Outcome};
 pub use session::{Session, SessionOutput};
 
 use crate::terms::{
-    Answer, CallResult, Code, Destination, Ended, EntryFault, Failure, Ivr, Journal, Numbers, Opening,
+    Answer, CallResult, Code, Destination, Ended, EntryFault, Failure, Ivr, Journal, Numbers, Opening, Pbx,
     Prompt, Reason, Route, Status, Step, Webhook, What,
 };
 
@@ -126,8 +126,8 @@ pub struct Start {
     pub call: String,
     /// Now, ms since 1970.
     pub wall: i64,
-    /// `asterisk` or `freeswitch`.
-    pub pbx: &'static str,
+    /// Who asks.
+    pub pbx: Pbx,
     /// How numbers are written here.
     pub numbers: Arc<Numbers>,
 }
@@ -196,7 +196,7 @@ impl Call {
             call: start.call,
             started: start.wall,
             webhook: name,
-            pbx: start.pbx.to_owned(),
+            pbx: start.pbx.as_str().to_owned(),
             unique_id: channel.unique_id.clone(),
             linked_id: channel.linked_id.clone(),
             did: channel.did.clone(),
@@ -453,7 +453,11 @@ impl Call {
     }
 
     fn prompt_name(&self, prompt: &Prompt) -> String {
-        if self.journal.pbx == "freeswitch" { prompt.freeswitch.clone() } else { prompt.asterisk.clone() }
+        if self.journal.pbx == Pbx::FreeSwitch.as_str() {
+            prompt.freeswitch.clone()
+        } else {
+            prompt.asterisk.clone()
+        }
     }
 
     fn ask(&mut self, _now: Instant) {

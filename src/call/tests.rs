@@ -137,7 +137,7 @@ impl Played {
 }
 
 fn start(opening: Box<Opening>) -> Start {
-    Start { opening, call: "c1".to_owned(), wall: 0, pbx: "asterisk", numbers: Arc::default() }
+    Start { opening, call: "c1".to_owned(), wall: 0, pbx: Pbx::Asterisk, numbers: Arc::default() }
 }
 
 fn play(webhook: Webhook, events: &[Event]) -> Played {

@@ -217,6 +217,7 @@ fn sentence(journal: &Journal, step: &Step) -> String {
         What::PbxRefused { what, reply } => {
             format!("{} did not take {}: {}", pbx(journal), clean(what), clean(reply))
         }
+        What::Dialplan { advice } => format!("The dialplan: {}", clean(advice)),
         What::ProtocolError { detail } => format!("{} is out of step: {}", pbx(journal), clean(detail)),
     }
 }

@@ -11,5 +11,5 @@ mod worker;
 
 pub use flight::Answers;
 pub use http::{Http, tls_settings};
-pub use registry::{Hook, Keeper, Registry};
-pub use worker::{FastAgi, Shared, start_workers};
+pub use registry::{Admission, Hook, Keeper, Registry};
+pub use worker::{Listener, Shared, start_workers};

@@ -13,7 +13,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("freeswitch", &["call", "terms"]),
     ("config", &["call", "guard", "terms", "webhook"]),
     ("store", &["call", "config", "guard", "terms", "webhook"]),
-    ("io", &["asterisk", "call", "config", "guard", "terms", "webhook"]),
+    ("io", &["asterisk", "call", "config", "freeswitch", "guard", "terms", "webhook"]),
     ("stage", &["asterisk", "call", "terms", "webhook"]),
     ("app", &["asterisk", "call", "config", "guard", "io", "store", "terms", "webhook"]),
 ];
