@@ -48,6 +48,10 @@ pub(super) struct Call {
     #[arg(long = "code", value_name = "DIGITS")]
     codes: Vec<Keys>,
     /// JSON: one object
+    ///
+    /// Its keys are result, reason, status, http_status (a number or null), destination, callername, caller_number,
+    /// presentation, variables, attempts and steps. Name, number and presentation are what the callee sees: `allowed`, or
+    /// `prohibited` with both empty. The steps are the journal's.
     #[arg(long)]
     json: bool,
     #[command(flatten)]

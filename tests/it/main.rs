@@ -11,4 +11,5 @@ mod config_docs;
 mod dialogue;
 mod layers;
 mod program;
+mod readme;
 mod webhook;
