@@ -52,7 +52,7 @@ impl Display for Transcript<'_> {
             let at = ink.dim(format!("{:>8.3} s", seconds(step.at_us)));
             writeln!(f, "{at}  {}", sentence(journal, step))?;
             for line in details(&step.what) {
-                writeln!(f, "{:12}{}", "", ink.dim(line))?;
+                writeln!(f, "{:12}{line}", "")?;
             }
         }
         let (result, reason) = (journal.result, journal.reason);

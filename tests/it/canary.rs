@@ -13,17 +13,19 @@ use crate::program::{Site, run};
 /// A code that no number, id or time holds by chance, and a wrong one.
 const CODES: [&str; 2] = ["73*0191648", "5502877319"];
 
-/// A web server that sends the code back in its destination; the dialplan gets it in a variable as well.
+/// A web server that sends the code back in destination and name; the dialplan gets it in a variable as well.
 const CONFIG: &str = r#"
 [fastagi]
 listen = "127.0.0.1:0"
 
 [webhook.echo]
-url = "http://crm.test/destination/{code}?code={code}&did={did}"
+url = "http://crm.test/destination/{code}&callername=for%20{code}?code={code}&did={did}"
 variables = { destination = "CRM_ECHO" }
 [webhook.echo.ivr]
 max_digits = 10
 attempts = 2
+[webhook.echo.caller_name]
+mode = "webhook"
 [webhook.echo.destination]
 allow = [".*"]
 

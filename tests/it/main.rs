@@ -15,4 +15,5 @@ mod esl_cross;
 mod esl_wire;
 mod layers;
 mod program;
+mod readme;
 mod webhook;
