@@ -2,6 +2,7 @@
 
 mod agi;
 mod agi_limits;
+mod calls;
 mod cli_check;
 mod config;
 mod config_docs;
