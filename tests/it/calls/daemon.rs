@@ -86,7 +86,9 @@ impl Calls {
     pub(super) async fn call(&self, pbx: Pbx, caller: Caller) -> (Seen, Journal) {
         let unique_id = caller.unique_id.clone();
         let seen = in_time(&unique_id, pbx.play(self.address, caller)).await;
-        (seen, self.journal(&unique_id).await)
+        let journal = self.journal(&unique_id).await;
+        assert!(journal.steps.is_sorted_by_key(|step| step.at_us), "not in order: {:?}", journal.steps);
+        (seen, journal)
     }
 
     /// The journal of a channel's call, once it is over.

@@ -13,6 +13,8 @@
 //! | `locked_store.rs` | a store that is stopped delays nobody |
 
 mod daemon;
+mod faults;
 mod outcomes;
 mod pbx;
 mod table;
+mod web;
