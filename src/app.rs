@@ -1,6 +1,5 @@
 //! Configuration to running tasks: the only place where all layers meet.
 
-use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -11,7 +10,7 @@ use crate::guard::Lockout;
 use crate::io::{Answers, FastAgi, Hook, Keeper, Registry, Shared, start_workers, tls_settings};
 use crate::store::Store;
 use crate::terms::{Journal, WebhookName};
-use crate::webhook::{Plan, PlanError, Policy};
+use crate::webhook::{Plan, Policy};
 
 /// How long calls that got their `shutdown` may take to leave.
 const LEAVE_TIME: Duration = Duration::from_secs(6);
@@ -44,28 +43,9 @@ pub enum StartError {
     /// The TLS library refused its settings.
     #[error("TLS: {0}")]
     Tls(#[from] tokio_rustls::rustls::Error),
-    /// A webhook's definition cannot be asked.
-    #[error("[webhook.{webhook}] {errors}")]
-    Webhook {
-        /// Its name.
-        webhook: WebhookName,
-        /// What is wrong.
-        errors: Wrong,
-    },
     /// A thread could not be started.
     #[error("cannot start a worker: {0}")]
     Worker(#[source] std::io::Error),
-}
-
-/// What is wrong with one definition.
-#[derive(Debug)]
-pub struct Wrong(Vec<PlanError>);
-
-impl std::fmt::Display for Wrong {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let each: Vec<String> = self.0.iter().map(PlanError::to_string).collect();
-        f.write_str(&each.join("; "))
-    }
 }
 
 impl App {
@@ -76,7 +56,7 @@ impl App {
         let bind = |source| StartError::Bind { address: fastagi.listen, source };
         let listener = FastAgi::bind(fastagi.listen).map_err(bind)?;
         let address = listener.address().map_err(bind)?;
-        let shared = Arc::new(Shared::new(registry(&config, None)?, keeper));
+        let shared = Arc::new(Shared::new(registry(&config, None), keeper));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = start_workers(&shared, listener, &tls, threads).map_err(StartError::Worker)?;
         Ok(App { shared, config, address, workers })
@@ -99,12 +79,12 @@ impl App {
 
     /// Takes a new configuration. Calls that are open keep what they began with. Returns the changed keys that only a
     /// restart applies.
-    pub fn reload(&mut self, config: Config) -> Result<Vec<&'static str>, StartError> {
+    pub fn reload(&mut self, config: Config) -> Vec<&'static str> {
         let before = self.shared.registry.load_full();
         let waiting = self.config.needs_restart(&config);
-        self.shared.registry.store(Arc::new(registry(&config, Some(&before))?));
+        self.shared.registry.store(Arc::new(registry(&config, Some(&before))));
         self.config = config;
-        Ok(waiting)
+        waiting
     }
 
     /// Stops: the listener first, then up to `patience` for the calls that are open, then the rest with `shutdown`.
@@ -168,24 +148,21 @@ impl Lockouts {
 }
 
 /// The run-time side of a configuration. What callers have entered wrongly lives on over a reload.
-fn registry(config: &Config, before: Option<&Registry>) -> Result<Registry, StartError> {
-    let mut hooks = HashMap::with_capacity(config.webhooks.len());
-    for (name, webhook) in &config.webhooks {
+fn registry(config: &Config, before: Option<&Registry>) -> Registry {
+    let run = |(name, plan): (&WebhookName, &Arc<Plan>)| {
         let earlier = before.and_then(|b| b.hooks.get(name));
-        let wrong = |errors| StartError::Webhook { webhook: name.clone(), errors: Wrong(errors) };
-        let plan = Plan::new(webhook.clone()).map_err(wrong)?;
-        hooks.insert(name.clone(), Arc::new(hook(plan, earlier)));
-    }
-    Ok(Registry {
-        hooks,
+        (name.clone(), Arc::new(hook(plan.clone(), earlier)))
+    };
+    Registry {
+        hooks: config.webhooks.iter().map(run).collect(),
         numbers: config.numbers.clone(),
         policy: Arc::new(Policy::new(config.egress.deny.clone(), config.egress.allow.clone())),
         fastagi_allow: config.fastagi.as_ref().map(|f| f.allow.clone()).unwrap_or_default(),
         max_calls: config.fastagi.as_ref().map_or(0, |f| f.max_calls),
-    })
+    }
 }
 
-fn hook(plan: Plan, earlier: Option<&Arc<Hook>>) -> Hook {
+fn hook(plan: Arc<Plan>, earlier: Option<&Arc<Hook>>) -> Hook {
     let webhook = plan.webhook();
     let rule = webhook.ivr.as_ref().filter(|ivr| ivr.secret).and_then(|ivr| ivr.lockout);
     let lockout = rule.map(|rule| {
@@ -197,5 +174,5 @@ fn hook(plan: Plan, earlier: Option<&Arc<Hook>>) -> Hook {
         Arc::new(Mutex::new(Lockout::new(rule)))
     });
     let answers = plan.is_cacheable().then(Answers::default);
-    Hook { plan: Arc::new(plan), lockout, answers }
+    Hook { plan, lockout, answers }
 }

@@ -440,6 +440,8 @@ impl Call {
         self.journal.attempts = self.attempt;
         let prompt =
             if self.attempt == 1 || ivr.repeat_start_prompt { ivr.start_prompt.clone() } else { None };
+        let names = lead.iter().chain(&prompt).map(|p| self.prompt_name(p));
+        self.prompts = names.filter(|name| !name.is_empty()).collect();
         self.state = State::AwaitEntry;
         self.command(Command::Collect(Collect {
             lead,

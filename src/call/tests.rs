@@ -449,6 +449,20 @@ fn the_journal_holds_no_code() {
 }
 
 #[test]
+fn the_journal_names_what_the_caller_heard() {
+    let entries = [Done, Digits("", Timeout), Digits("1", Timeout), Digits("1234", Full), says(Status::Err)];
+    let steps = play(with_ivr(|_| {}), &entries).journal.steps;
+    let heard: Vec<Vec<String>> = steps
+        .into_iter()
+        .filter_map(|step| match step.what {
+            What::Entry { prompts, .. } => Some(prompts),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(heard, [vec!["enter"], vec!["nothing", "enter"], vec!["wrong", "enter"]]);
+}
+
+#[test]
 fn what_the_callee_sees() {
     let name = |mode, text: &str| Some(CallerNameRule { mode, text: template(text) });
     let text = |t: &str| Some(PbxText::clean(t).0);

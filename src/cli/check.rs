@@ -48,8 +48,8 @@ fn write_summary(out: &mut impl Write, path: &str, config: &Config) -> io::Resul
     }
     let store = &config.store;
     writeln!(out, "store      {}, calls kept for {}", store.path.display(), duration_text(store.retention))?;
-    for webhook in config.webhooks.values() {
-        write_webhook(out, webhook)?;
+    for plan in config.webhooks.values() {
+        write_webhook(out, plan.webhook())?;
     }
     Ok(())
 }

@@ -1,11 +1,11 @@
 //! `switchhook explain`: what happened in a call, from the store.
 
-use std::io::Write;
 use std::path::Path;
 use std::process::ExitCode;
 
 use jiff::tz::TimeZone;
 
+use super::ink::Ink;
 use super::place::Place;
 use super::transcript::{Transcript, clean, date};
 use crate::store::{NotFound, Reader, Summary};
@@ -48,16 +48,20 @@ fn text(args: &Explain, store: &Path) -> Result<String, NotFound> {
         }
         (None, call) => {
             let journal = reader.call(call.as_deref().unwrap_or("last"))?;
-            Ok(if args.json { json(&journal) } else { Transcript::new(&journal).to_string() })
+            Ok(if args.json {
+                json(&journal)
+            } else {
+                Transcript::new(&journal, Ink::of(&std::io::stdout())).to_string()
+            })
         }
     }
 }
 
-/// To stdout, or the error to stderr. Who closes the pipe early has seen enough.
+/// To stdout, or the error to stderr.
 pub(super) fn print<E: std::error::Error>(text: Result<String, E>) -> ExitCode {
     match text {
         Ok(text) => {
-            std::io::stdout().lock().write_all(text.as_bytes()).ok();
+            super::say(&text);
             ExitCode::SUCCESS
         }
         Err(e) => {

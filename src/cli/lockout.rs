@@ -70,7 +70,11 @@ impl Lockout {
 /// The lockouts by webhook, as configured.
 fn rules(config: &Config) -> BTreeMap<String, LockoutRule> {
     let rule = |webhook: &Webhook| webhook.ivr.as_ref().and_then(|ivr| ivr.lockout);
-    config.webhooks.iter().filter_map(|(name, webhook)| Some((name.to_string(), rule(webhook)?))).collect()
+    config
+        .webhooks
+        .iter()
+        .filter_map(|(name, plan)| Some((name.to_string(), rule(plan.webhook())?)))
+        .collect()
 }
 
 /// A caller in the list.

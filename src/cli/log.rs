@@ -14,9 +14,9 @@ pub(super) enum LogFormat {
     Json,
 }
 
-/// Starts logging. `SWITCHHOOK_LOG` sets what is told, such as `debug` or `switchhook::io=debug`; `info` by default.
-pub(super) fn start(format: LogFormat) {
-    let filter = EnvFilter::try_from_env("SWITCHHOOK_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+/// Starts logging. `SWITCHHOOK_LOG` sets what is told, such as `debug` or `switchhook::io=debug`; else it is `level`.
+pub(super) fn start(format: LogFormat, level: &str) {
+    let filter = EnvFilter::try_from_env("SWITCHHOOK_LOG").unwrap_or_else(|_| EnvFilter::new(level));
     let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let started = match format {
         LogFormat::Human => {

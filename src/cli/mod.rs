@@ -3,16 +3,20 @@
 //! A subcommand has a struct of its arguments with `fn run(self) -> ExitCode`. A new one is a file, a variant of
 //! `Command` and a line in [`main`].
 
+mod call;
 mod check;
+mod demo;
 mod explain;
+mod ink;
 mod lockout;
 mod log;
 mod place;
+mod play;
 mod run;
 mod transcript;
 
 use std::ffi::OsString;
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -41,6 +45,8 @@ struct CommandLine {
 enum Command {
     Run(run::Run),
     Check(check::Check),
+    Demo(demo::Demo),
+    Call(call::Call),
     Explain(explain::Explain),
     Lockout(lockout::Lockout),
 }
@@ -67,6 +73,19 @@ impl ConfigFile {
     }
 }
 
+/// To stdout. Who closes the pipe early has seen enough.
+fn say(text: &str) {
+    std::io::stdout().lock().write_all(text.as_bytes()).ok();
+}
+
+/// A runtime for a command; calls have threads of their own. Where there is none the exit code is for the caller to return.
+fn runtime() -> Result<tokio::runtime::Runtime, ExitCode> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| {
+        eprintln!("switchhook: cannot start: {error}");
+        ExitCode::FAILURE
+    })
+}
+
 /// Whether what is written there may be coloured: a terminal, and its user did not say no (`NO_COLOR`).
 fn colour(stream: &impl IsTerminal) -> bool {
     stream.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|v| v.is_empty())
@@ -85,6 +104,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     match command_line.command {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
+        Command::Demo(demo) => demo.run(),
+        Command::Call(call) => call.run(),
         Command::Explain(explain) => explain.run(),
         Command::Lockout(lockout) => lockout.run(),
     }

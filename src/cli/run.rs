@@ -37,7 +37,7 @@ pub(super) struct Run {
 impl Run {
     /// Runs until a signal ends it.
     pub(super) fn run(self) -> ExitCode {
-        log::start(self.log);
+        log::start(self.log, "info");
         let config = match self.config.read() {
             Ok(config) => config,
             Err(exit) => return exit,
@@ -142,14 +142,10 @@ fn reload(app: &mut App, file: &ConfigFile) {
         Ok(config) => {
             tell_warnings(&config);
             let webhooks = config.webhooks.len();
-            match app.reload(config) {
-                Ok(waiting) => {
-                    tracing::info!(webhooks, "read the configuration again");
-                    if !waiting.is_empty() {
-                        tracing::warn!(keys = waiting.join(", "), "these changed keys need a restart");
-                    }
-                }
-                Err(error) => tracing::error!("the configuration is wrong; nothing was changed: {error}"),
+            let waiting = app.reload(config);
+            tracing::info!(webhooks, "read the configuration again");
+            if !waiting.is_empty() {
+                tracing::warn!(keys = waiting.join(", "), "these changed keys need a restart");
             }
         }
         Err(problems) => {

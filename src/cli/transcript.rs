@@ -6,6 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use super::ink::Ink;
 use crate::terms::{CallResult, Code, Dialect, Ended, EntryFault, Journal, Reason, Step, Via, What};
 
 /// Lines of a body that are shown, at most.
@@ -16,24 +17,25 @@ const BODY_LINES: usize = 12;
 pub(super) struct Transcript<'a> {
     journal: &'a Journal,
     zone: TimeZone,
+    ink: Ink,
 }
 
 impl<'a> Transcript<'a> {
     /// With the machine's time zone.
-    pub(super) fn new(journal: &'a Journal) -> Transcript<'a> {
-        Transcript { journal, zone: TimeZone::system() }
+    pub(super) fn new(journal: &'a Journal, ink: Ink) -> Transcript<'a> {
+        Transcript { journal, zone: TimeZone::system(), ink }
     }
 
-    /// With another time zone.
+    /// With another time zone, in black and white.
     #[cfg(test)]
     pub(super) fn in_zone(journal: &'a Journal, zone: TimeZone) -> Transcript<'a> {
-        Transcript { journal, zone }
+        Transcript { journal, zone, ink: Ink::NONE }
     }
 }
 
 impl Display for Transcript<'_> {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let journal = self.journal;
+        let (journal, ink) = (self.journal, self.ink);
         writeln!(
             f,
             "Call {}  {}  {}",
@@ -47,9 +49,10 @@ impl Display for Transcript<'_> {
         }
         writeln!(f)?;
         for step in &journal.steps {
-            writeln!(f, "{:>8.3} s  {}", seconds(step.at_us), sentence(journal, step))?;
+            let at = ink.dim(format!("{:>8.3} s", seconds(step.at_us)));
+            writeln!(f, "{at}  {}", sentence(journal, step))?;
             for line in details(&step.what) {
-                writeln!(f, "{:12}{line}", "")?;
+                writeln!(f, "{:12}{}", "", ink.dim(line))?;
             }
         }
         let (result, reason) = (journal.result, journal.reason);
@@ -58,7 +61,8 @@ impl Display for Transcript<'_> {
             1 => ", 1 attempt".to_owned(),
             n => format!(", {n} attempts"),
         };
-        writeln!(f, "\n{result} ({reason}): {}", in_words(reason, journal.result))?;
+        let word = ink.verdict(result == CallResult::Success, result.to_string());
+        writeln!(f, "\n{word} ({reason}): {}", in_words(reason, journal.result))?;
         writeln!(f, "It took {}{attempts}.", span(journal.took_us))
     }
 }
@@ -157,7 +161,7 @@ fn sentence(journal: &Journal, step: &Step) -> String {
             entry(*attempt, prompts, *digits, shown.as_deref(), *ended)
         }
         What::EntryRefused { fault, .. } => match fault {
-            EntryFault::Nothing => "Nothing to ask about.".to_owned(),
+            EntryFault::Nothing => "Nothing was pressed: the web server is not asked.".to_owned(),
             EntryFault::TooShort => "Too few digits: the web server is not asked.".to_owned(),
             EntryFault::Pattern => "Not of the webhook's pattern: the web server is not asked.".to_owned(),
         },

@@ -113,7 +113,7 @@ fn prompt(part: &Part<'_>, key: &str, value: &Spanned<DeValue<'_>>) -> Option<Pr
 
 fn asterisk_sound(reader: &Reader<'_>, text: &Text) -> Option<String> {
     let sound = freeswitch_sound(reader, text)?;
-    // GET DATA takes a&b as one file's name (measured); a comma ends an argument of EXEC Read.
+    // GET DATA takes a&b as one file's name (measured); commas and bars separate arguments in a dialplan.
     if sound.contains(['&', ',', '|']) {
         let help = "Asterisk plays one file here: join the sounds into one";
         reader.error_help(text.span(), "a sound's name cannot hold & , or |", help);

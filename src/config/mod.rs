@@ -33,7 +33,8 @@ pub use problem::{Problem, Problems};
 
 use self::problem::{Found, Source};
 use self::reader::Reader;
-use crate::terms::{Numbers, Webhook, WebhookName};
+use crate::terms::{Numbers, WebhookName};
+use crate::webhook::Plan;
 
 /// Bytes of the file, at most: a thousand webhooks are a tenth of it.
 const MAX_FILE: usize = 4 * 1024 * 1024;
@@ -49,8 +50,8 @@ pub struct Config {
     pub numbers: Arc<Numbers>,
     /// Which addresses webhooks may reach.
     pub egress: Egress,
-    /// The webhooks by name.
-    pub webhooks: BTreeMap<WebhookName, Arc<Webhook>>,
+    /// The webhooks by name, ready to be asked.
+    pub webhooks: BTreeMap<WebhookName, Arc<Plan>>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Problem>,
 }

@@ -12,7 +12,8 @@ use super::reader::{Part, Reader};
 use super::text::Text;
 use super::webhook::{self, written};
 use super::{Config, Egress, FastAgi, Store, table, warnings};
-use crate::terms::{Numbers, Webhook, WebhookName};
+use crate::terms::{Numbers, WebhookName};
+use crate::webhook::Plan;
 
 /// Reads everything, as far as it can be read. What is wrong with it is reported to the reader.
 pub(super) fn read<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> Option<Config> {
@@ -100,6 +101,7 @@ fn store(part: &Part<'_>) -> Store {
         Some(text) => store_path(part.reader, &text).unwrap_or_default(),
         None => default_path(part.reader),
     };
+    warnings::store(part, &path);
     Store { path, retention: part.duration("retention").unwrap_or_default() }
 }
 
@@ -153,7 +155,7 @@ fn numbers(part: &Part<'_>) -> Numbers {
     }
 }
 
-fn webhooks<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> BTreeMap<WebhookName, Arc<Webhook>> {
+fn webhooks<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> BTreeMap<WebhookName, Arc<Plan>> {
     let mut webhooks = BTreeMap::new();
     let Some((_, value)) = document.iter().find(|(k, _)| k.get_ref() == "webhook") else { return webhooks };
     let Some(entries) = value.get_ref().as_table() else {
@@ -180,8 +182,8 @@ fn webhooks<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> BTreeMap<W
         let part = Part::new(reader, schema, format!("webhook.{name}"), key.span(), entries);
         // Read also where the name is wrong: its other mistakes are worth knowing.
         let placeholder = || WebhookName::parse("unnamed");
-        if let Some(webhook) = parsed.or_else(placeholder).and_then(|name| webhook::read(&part, name)) {
-            webhooks.insert(webhook.name.clone(), Arc::new(webhook));
+        if let Some(plan) = parsed.or_else(placeholder).and_then(|name| webhook::read(&part, name)) {
+            webhooks.insert(plan.webhook().name.clone(), Arc::new(plan));
         }
     }
     webhooks

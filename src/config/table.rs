@@ -347,7 +347,7 @@ const IVR: &[Key] = &[
         "digit_timeout",
         Kind::Duration(ms(SECOND), ms(60 * SECOND)),
         "`timeout`",
-        "Another time between digits. Asterisk then shows the code for a moment on its console and in AMI.",
+        "Another time between digits, where it must be shorter or longer.",
     ),
     key("attempts", Kind::Count(1, 10), "3", "How many entries a caller has."),
     key("min_digits", Kind::Count(1, 128), "1", "A shorter entry is wrong, and your server is not asked."),

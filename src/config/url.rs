@@ -1,8 +1,7 @@
-//! A webhook's URL: a template that is a right URL whatever its values are.
+//! A webhook's URL as it is written: what no URL should hold. Scheme, host and port are checked in
+//! [`crate::webhook::Plan`].
 
 use std::ops::Range;
-
-use url::Url;
 
 use super::nearest::nearest;
 use super::reader::Reader;
@@ -10,7 +9,7 @@ use super::text::Text;
 use super::webhook::template_error;
 use crate::terms::{Place, Template, Variable};
 
-/// Reads a URL template and reports everything that is wrong with it.
+/// Reads a URL template and reports everything that is wrong with how it is written.
 pub(super) fn read(reader: &Reader<'_>, name: &str, text: &Text) -> Option<Template> {
     mask_password(reader, text);
     let written = text.written();
@@ -19,14 +18,12 @@ pub(super) fn read(reader: &Reader<'_>, name: &str, text: &Text) -> Option<Templ
         right = false;
         reader.error_help(span, message, help);
     };
-    let template = match Template::parse_with(written, Place::Request, &text.inserted) {
-        Ok(template) => Some(template),
-        Err(errors) => {
-            errors.into_iter().for_each(|e| template_error(reader, text, e));
-            None
-        }
+    let parsed = Template::parse_with(written, Place::Request, &text.inserted);
+    let mistakes = parsed.as_ref().err().cloned().unwrap_or_default();
+    let seen = |range: &Range<usize>| {
+        mistakes.iter().any(|m| m.range.start < range.end && range.start < m.range.end)
     };
-    for range in stray_braces(text) {
+    for range in stray_braces(text).into_iter().filter(|range| !seen(range)) {
         let known: Vec<&str> = Variable::ALL.iter().map(|v| v.name()).collect();
         let near = nearest(written[range.clone()].trim_matches(['{', '}', ' ']), &known);
         let meant = near.map_or(String::new(), |near| format!("did you mean {{{near}}}? "));
@@ -50,50 +47,8 @@ pub(super) fn read(reader: &Reader<'_>, name: &str, text: &Text) -> Option<Templ
         let help = "remove it; a # that is part of a value is %23";
         wrong(text.at(at..written.len()), "what comes after # is never sent".to_owned(), help);
     }
-    let template = template?;
-    let problem = match template.first_variable() {
-        Some(at) if text.complete && !past_authority(template.fixed_start().reveal()) => {
-            let end = written[at..].find('}').map_or(written.len(), |i| at + i + 1);
-            let message = "scheme, host and port cannot hold a variable".to_owned();
-            Some((text.at(at..end), message, "variables may stand in the path and the query"))
-        }
-        _ if !text.complete => None,
-        _ => fixed_part(&text.value()).err().map(|(message, help)| (text.span(), message, help)),
-    };
-    if let Some((span, message, help)) = problem {
-        wrong(span, format!("{name}: {message}"), help);
-    }
-    (right && text.complete).then_some(template)
-}
-
-/// Whether this beginning of a URL holds all of scheme, host and port.
-fn past_authority(start: &str) -> bool {
-    start.split_once("://").is_some_and(|(_, rest)| rest.contains(['/', '?', '#']))
-}
-
-fn fixed_part(url: &str) -> Result<(), (String, &'static str)> {
-    let written_host =
-        url.split_once("://").map_or("", |(_, rest)| rest.split(['/', '?', '#']).next().unwrap_or(""));
-    const LIKE: &str = "a URL is written like https://crm.example.com/route?code={code}&callerid={callerid}";
-    let url = Url::parse(url).map_err(|e| match e {
-        url::ParseError::RelativeUrlWithoutBase => {
-            ("it does not begin with https:// or http://".to_owned(), LIKE)
-        }
-        e => (format!("this is no URL: {e}"), LIKE),
-    })?;
-    if !matches!(url.scheme(), "http" | "https") {
-        return Err(("it must begin with https:// or http://".to_owned(), LIKE));
-    }
-    // The parser takes https:///route for the host "route".
-    if url.host_str().is_none_or(str::is_empty) || written_host.is_empty() {
-        return Err(("it names no host".to_owned(), LIKE));
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        let help =
-            r#"use headers = { Authorization = "Basic ${CRM_BASIC}" }, the value is base64 of user:password"#;
-        return Err(("user and password in a URL are not sent".to_owned(), help));
-    }
-    Ok(())
+    mistakes.iter().for_each(|mistake| template_error(reader, text, mistake));
+    parsed.ok().filter(|_| right && text.complete)
 }
 
 /// Braces that are neither a variable's nor those of `${NAME}`: a URL has no others.

@@ -1,13 +1,15 @@
 //! What is allowed and probably not meant.
 
+use std::fs::File;
+use std::io::Read as _;
 use std::net::IpAddr;
-
-use url::{Host, Url};
+use std::path::Path;
 
 use super::FastAgi;
 use super::reader::Part;
 use super::webhook::written;
 use crate::terms::{Body, Ivr, Method, Template, Variable, Webhook};
+use crate::webhook::{Origin, Plan};
 
 /// Endings of Asterisk's sound files. Asterisk adds them itself.
 const SOUND_ENDINGS: &[&str] = &[".wav", ".gsm", ".ulaw", ".alaw", ".sln", ".sln16", ".g722", ".mp3", ".ogg"];
@@ -31,9 +33,30 @@ pub(super) fn fastagi(part: &Part<'_>, fastagi: &FastAgi) {
     }
 }
 
+/// What is odd about the file of the store: it is there, and it is something else.
+pub(super) fn store(part: &Part<'_>, path: &Path) {
+    let help = "name a file that is not there yet, or the store of an earlier run";
+    let warn = |message: &str| part.reader.warn(written(part, "url"), message, help);
+    match std::fs::metadata(path) {
+        Ok(found) if found.is_dir() => warn("this is a folder, no file: there will be no store"),
+        Ok(found) if found.is_file() && found.len() > 0 && begins_otherwise(path) => {
+            warn("this file is no SQLite database: there will be no store")
+        }
+        _ => {}
+    }
+}
+
+/// Every SQLite file begins so (<https://www.sqlite.org/fileformat2.html>, 1.3). One that cannot be read is another
+/// matter.
+fn begins_otherwise(path: &Path) -> bool {
+    let mut start = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(16).read_to_end(&mut start));
+    read.is_ok() && start != b"SQLite format 3\0"
+}
+
 /// What is odd about a webhook.
-pub(super) fn webhook(part: &Part<'_>, webhook: &Webhook) {
-    let reader = part.reader;
+pub(super) fn webhook(part: &Part<'_>, plan: &Plan) {
+    let (reader, webhook) = (part.reader, plan.webhook());
     let sent: Vec<(&str, &Template)> = templates(webhook);
     match &webhook.ivr {
         None => {
@@ -52,7 +75,7 @@ pub(super) fn webhook(part: &Part<'_>, webhook: &Webhook) {
                     help,
                 );
             }
-            unencrypted(part, webhook, ivr);
+            unencrypted(part, plan, ivr);
         }
     }
     let fresh = [Variable::Call, Variable::Timestamp, Variable::Start, Variable::CallUniqueId];
@@ -91,18 +114,12 @@ pub(super) fn ivr(part: &Part<'_>, ivr: &Ivr) {
             reader.warn(written(part, key), "Asterisk adds the file's ending itself", help);
         }
     }
-    if ivr.digit_timeout.is_some() && ivr.secret {
-        let help = "remove it if timeout will do between digits as well";
-        let message = "with digit_timeout Asterisk shows the code for a moment, on its console and to AMI";
-        reader.warn(written(part, "digit_timeout"), message, help);
-    }
 }
 
 /// The code goes over somebody else's network for everybody to read.
-fn unencrypted(part: &Part<'_>, webhook: &Webhook, ivr: &Ivr) {
-    for (key, template) in [("url", Some(&webhook.url)), ("fallback_url", webhook.fallback_url.as_ref())] {
-        let origin = template.and_then(Webhook::origin);
-        if ivr.secret && origin.is_some_and(|url| url.scheme() == "http" && !is_near(&url)) {
+fn unencrypted(part: &Part<'_>, plan: &Plan, ivr: &Ivr) {
+    for (key, origin) in [("url", Some(plan.origin())), ("fallback_url", plan.fallback_origin())] {
+        if ivr.secret && origin.is_some_and(|origin| !origin.tls && !is_near(origin)) {
             let help = "use https://";
             part.reader.warn(written(part, key), "the code crosses the internet unencrypted", help);
         }
@@ -110,16 +127,16 @@ fn unencrypted(part: &Part<'_>, webhook: &Webhook, ivr: &Ivr) {
 }
 
 /// On this machine or this network, as far as can be told without a look-up.
-fn is_near(url: &Url) -> bool {
-    match url.host() {
-        Some(Host::Ipv4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
-        Some(Host::Ipv6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
-        Some(Host::Domain(name)) => {
+fn is_near(origin: &Origin) -> bool {
+    match origin.ip() {
+        Some(IpAddr::V4(ip)) => ip.is_loopback() || ip.is_private() || ip.is_link_local(),
+        Some(IpAddr::V6(ip)) => ip.is_loopback() || ip.is_unique_local() || ip.is_unicast_link_local(),
+        None => {
+            let name = &*origin.host;
             let ending = name.rsplit_once('.').map(|(_, ending)| ending);
             matches!(ending, None | Some("local" | "lan" | "internal" | "home" | "localhost" | "test"))
                 || name.ends_with(".home.arpa")
         }
-        None => false,
     }
 }
 

@@ -1,10 +1,8 @@
 //! Section `[webhook.NAME]` and those below it, but for the IVR's.
 
 use std::ops::Range;
+use std::sync::Arc;
 use std::time::Duration;
-
-use base64::Engine;
-use base64::prelude::BASE64_STANDARD;
 
 use super::ivr;
 use super::nearest::nearest;
@@ -16,33 +14,18 @@ use crate::terms::{
     Body, CallerId, CallerNameMode, CallerNameRule, DestinationRule, Method, NumberFormat, Pattern, Place,
     Secret, Template, TemplateError, VarName, VarNameError, Variable, Webhook, WebhookName,
 };
+use crate::webhook::{Plan, PlanError};
 
 /// A file with a secret, at most.
 const MAX_SECRET_FILE: usize = 64 * 1024;
 
-/// Headers that are the program's own, or the HTTP client's.
-const OWN_HEADERS: &[&str] = &[
-    "accept-encoding",
-    "connection",
-    "content-length",
-    "content-type",
-    "expect",
-    "host",
-    "keep-alive",
-    "proxy-connection",
-    "te",
-    "traceparent",
-    "trailer",
-    "transfer-encoding",
-    "upgrade",
-    "webhook-id",
-    "webhook-signature",
-    "webhook-timestamp",
-];
+/// Texts of the file by the keys that [`PlanError`] names.
+type Texts = Vec<(String, Text)>;
 
 /// Reads one webhook. `None` when something that it cannot be without is wrong; that was reported then.
-pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Webhook> {
+pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Plan> {
     let reader = part.reader;
+    let mut texts = Texts::new();
     let method = part.choice("method", &[Method::Get, Method::Post]).unwrap_or(Method::Get);
     let ivr_part = part.section("ivr");
     let ivr = ivr_part.as_ref().map(ivr::read);
@@ -52,8 +35,7 @@ pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Webhook> {
         let help = "remove cache, or write ivr.secret = false where the entry is a menu choice";
         reader.error_help(written(part, "cache"), "cache cannot keep answers to a secret code", help);
     }
-    let read_url = |key: &str| part.template(key).and_then(|text| url::read(reader, key, &text));
-    let (url, fallback_url) = (read_url("url"), read_url("fallback_url"));
+    let (url, fallback_url) = (url_of(part, "url", &mut texts), url_of(part, "fallback_url", &mut texts));
     let save_as = part.text("save_as").and_then(|text| variable(reader, &text).map(|v| (v, text.span())));
     let variables = variables(part, save_as.as_ref());
     let menu = ivr.as_ref().is_some_and(|ivr| !ivr.secret);
@@ -66,8 +48,8 @@ pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Webhook> {
         timeout: part.duration("timeout").unwrap_or_default(),
         retries: part.count("retries").and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
         drop_empty: part.flag("drop_empty").unwrap_or_default(),
-        headers: headers(part),
-        body: body(part, method),
+        headers: headers(part, &mut texts),
+        body: body(part, method, &mut texts),
         number_format: part
             .choice("number_format", &[NumberFormat::AsIs, NumberFormat::E164, NumberFormat::PlusOff])
             .unwrap_or(NumberFormat::AsIs),
@@ -75,19 +57,42 @@ pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Webhook> {
             .choice("caller_id", &[CallerId::Caller, CallerId::Called, CallerId::Suppressed])
             .unwrap_or(CallerId::Caller),
         save_as: save_as.map(|(name, _)| name),
-        secret: secret(part),
+        secret: secret(part, &mut texts),
         cache,
         caller_name: part.section("caller_name").and_then(|p| caller_name(&p, menu)),
         destination: part.section("destination").map(|p| destination(&p)).unwrap_or_default(),
         variables,
         ivr,
-        url: url?,
+        // Read also where the URL is wrong: the other mistakes are worth knowing.
+        url: url.clone().or_else(|| Template::parse("http://unknown/", Place::Request).ok())?,
     };
-    warnings::webhook(part, &webhook);
-    if let (Some(part), Some(ivr)) = (&ivr_part, &webhook.ivr) {
+    let plan = Plan::new(Arc::new(webhook))
+        .map_err(|errors| errors.into_iter().for_each(|error| plan_error(part, &texts, error)))
+        .ok();
+    let plan = plan.filter(|_| url.is_some())?;
+    warnings::webhook(part, &plan);
+    if let (Some(part), Some(ivr)) = (&ivr_part, &plan.webhook().ivr) {
         warnings::ivr(part, ivr);
     }
-    Some(webhook)
+    Some(plan)
+}
+
+/// Reports what cannot be asked, where it stands.
+fn plan_error(part: &Part<'_>, texts: &Texts, error: PlanError) {
+    let text = texts.iter().find(|(key, _)| *key == error.key).map(|(_, text)| text);
+    let span = match (text, error.at.clone()) {
+        (Some(text), Some(range)) => text.at(range),
+        (Some(text), None) => text.span(),
+        (None, _) => written(part, &error.key),
+    };
+    part.reader.error_help(span, error.to_string(), error.help);
+}
+
+fn url_of(part: &Part<'_>, key: &str, texts: &mut Texts) -> Option<Template> {
+    let text = part.template(key)?;
+    let template = url::read(part.reader, key, &text);
+    texts.push((key.to_owned(), text));
+    template
 }
 
 /// Where a key stands, else the section's name.
@@ -98,11 +103,11 @@ pub(super) fn written(part: &Part<'_>, key: &str) -> Range<usize> {
 /// A template in a header, a body or a name.
 fn template(reader: &Reader<'_>, text: &Text, place: Place) -> Option<Template> {
     let compiled = Template::parse_with(text.written(), place, &text.inserted);
-    compiled.map_err(|errors| errors.into_iter().for_each(|e| template_error(reader, text, e))).ok()
+    compiled.map_err(|errors| errors.iter().for_each(|e| template_error(reader, text, e))).ok()
 }
 
 /// Reports a mistake in a template.
-pub(super) fn template_error(reader: &Reader<'_>, text: &Text, error: TemplateError) {
+pub(super) fn template_error(reader: &Reader<'_>, text: &Text, error: &TemplateError) {
     let known: Vec<&str> = Variable::ALL.iter().map(|v| v.name()).collect();
     let wrong = &text.written()[error.range.clone()];
     let help = match nearest(wrong, &known) {
@@ -111,10 +116,10 @@ pub(super) fn template_error(reader: &Reader<'_>, text: &Text, error: TemplateEr
         Some(near) => format!("did you mean {{{near}}}?"),
         None => "a variable is written {callerid}, with filters {callername|default:unknown}".to_owned(),
     };
-    reader.error_help(text.at(error.range), error.problem, help);
+    reader.error_help(text.at(error.range.clone()), error.problem.as_str(), help);
 }
 
-fn headers(part: &Part<'_>) -> Vec<(http::HeaderName, Template)> {
+fn headers(part: &Part<'_>, texts: &mut Texts) -> Vec<(http::HeaderName, Template)> {
     let reader = part.reader;
     let mut headers: Vec<(http::HeaderName, Template)> = Vec::new();
     if let Some((_, value)) = part.entry("headers") {
@@ -127,35 +132,20 @@ fn headers(part: &Part<'_>) -> Vec<(http::HeaderName, Template)> {
             reader.error_help(key, "this is no name of a header", help);
             continue;
         };
-        if OWN_HEADERS.contains(&header.as_str()) {
-            let help = match header.as_str() {
-                "content-type" => "use content_type, beside body",
-                "host" => "the host is the one in url",
-                _ => "remove it",
-            };
-            reader.error_help(key.clone(), format!("the header {name} is written by the program"), help);
-        }
         if headers.iter().any(|(h, _)| *h == header) {
             let help = "names of headers are the same in small and capital letters";
             reader.error_help(key, format!("the header {name} is there twice"), help);
         }
         let Some(text) = reader.template(&name, value.get_ref(), value.span()) else { continue };
-        if text.value().contains(|c: char| c.is_control()) {
-            let help = "look for \\n, and for a line end in an environment variable";
-            reader.error_help(
-                text.span(),
-                "a header's value cannot hold a line end or control character",
-                help,
-            );
-        }
-        if let Some(template) = template(reader, &text, Place::Request) {
+        if let Some(template) = template(reader, &text, Place::Request).filter(|_| text.complete) {
+            texts.push((format!("headers.{header}"), text));
             headers.push((header, template));
         }
     }
     headers
 }
 
-fn body(part: &Part<'_>, method: Method) -> Body {
+fn body(part: &Part<'_>, method: Method, texts: &mut Texts) -> Body {
     let reader = part.reader;
     let (body, content_type) = (part.template("body"), part.text("content_type"));
     let kind = body.as_ref().map(Text::value);
@@ -183,19 +173,21 @@ fn body(part: &Part<'_>, method: Method) -> Body {
                 return Body::Json;
             };
             let value = content_type.value();
-            let right = value.split_once('/').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty());
-            if !right || http::HeaderValue::from_str(&value).is_err() {
-                let help = r#"write it like "application/json" or "text/plain; charset=utf-8""#;
-                reader.error_help(content_type.span(), "this is no content type", help);
+            let complete = text.complete;
+            texts.extend([("body".to_owned(), text), ("content_type".to_owned(), content_type)]);
+            // Checked also where the text is wrong.
+            let empty = || Template::parse("{}", Place::Request).ok();
+            match compiled.filter(|_| complete).or_else(empty) {
+                Some(template) => Body::Template { template, content_type: value },
+                None => Body::Json,
             }
-            compiled.map_or(Body::Json, |template| Body::Template { template, content_type: value })
         }
         _ => Body::Json,
     }
 }
 
 /// The signing key, from the file or from a file of its own.
-fn secret(part: &Part<'_>) -> Option<Secret> {
+fn secret(part: &Part<'_>, texts: &mut Texts) -> Option<Secret> {
     let reader = part.reader;
     if let Some((_, value)) = part.entry("secret") {
         reader.mask_value(value);
@@ -203,27 +195,23 @@ fn secret(part: &Part<'_>) -> Option<Secret> {
             reader.mask(value.span());
         }
     }
-    let (span, value) = match (part.entry("secret"), part.entry("secret_file")) {
+    let (text, value) = match (part.entry("secret"), part.entry("secret_file")) {
         (Some(_), Some((key, _))) => {
             reader.error_help(key, "secret and secret_file are both there", "remove one of them");
             return None;
         }
         (_, Some((_, value))) => {
             let text = reader.text("secret_file", value.get_ref(), value.span())?;
-            (text.span(), read_file(reader, &text)?)
+            let value = read_file(reader, &text)?;
+            (text, value)
         }
         _ => {
             let text = part.text("secret")?;
-            (text.span(), text.value())
+            let value = text.value();
+            (text, value)
         }
     };
-    let key = value.strip_prefix("whsec_").and_then(|base64| BASE64_STANDARD.decode(base64).ok());
-    // The lengths that Standard Webhooks allows.
-    if !key.is_some_and(|key| (24..=64).contains(&key.len())) {
-        let help = r#"make one: echo "whsec_$(openssl rand -base64 32)""#;
-        reader.error_help(span, "a signing key is whsec_ and then 24 to 64 bytes in base64", help);
-        return None;
-    }
+    texts.push(("secret".to_owned(), text));
     Some(Secret::new(value))
 }
 

@@ -85,6 +85,7 @@ impl<S: Session> Driver<S> {
                     self.input(now, Input::Answered(answered));
                 }
                 Woken::Time => {
+                    self.take_notes();
                     self.session.handle_timeout(now);
                     if let Some(call) = &mut self.call {
                         call.handle_timeout(now);
@@ -127,9 +128,6 @@ impl<S: Session> Driver<S> {
             };
             let Some(call) = &mut self.call else { return Some(session_wait) };
             let now = Instant::now();
-            for (at, what) in self.notes.borrow_mut().drain(..) {
-                call.note(at, what);
-            }
             match call.poll_output() {
                 Output::Command(id, command) => self.session.run(now, id, command),
                 Output::Ask(question) => self.ask(now, &question),
@@ -243,8 +241,18 @@ impl<S: Session> Driver<S> {
     }
 
     fn input(&mut self, now: Instant, input: Input) {
+        self.take_notes();
         if let Some(call) = &mut self.call {
             call.handle_input(now, input);
+        }
+    }
+
+    /// What the exchange has to say comes before what the call makes of it.
+    fn take_notes(&mut self) {
+        if let Some(call) = &mut self.call {
+            for (at, what) in self.notes.borrow_mut().drain(..) {
+                call.note(at, what);
+            }
         }
     }
 

@@ -19,7 +19,11 @@ pub(super) const BUSY: Duration = Duration::from_millis(500);
 const BATCH: usize = 1_000;
 
 /// How long a record that nobody waits for may wait for company: fewer commits, fewer writes to the disk.
-const GATHER: Duration = Duration::from_millis(20);
+const GATHER: Duration = Duration::from_millis(50);
+
+/// How long the thread sleeps between two looks at the queue while it gathers; a record that somebody waits for waits so
+/// long at most.
+const NAP: Duration = Duration::from_millis(2);
 
 /// How often the thread looks for what other processes changed, and deletes what is too old.
 const TICK: Duration = Duration::from_secs(1);
@@ -161,14 +165,14 @@ impl Writer {
     fn gather(&mut self, until: Instant) {
         while self.batch.len() < BATCH {
             let waited_for = self.batch.back().is_some_and(|work| work.committed.is_some());
-            let patience = if waited_for || self.shared.closing.get().is_some() {
-                Duration::ZERO
-            } else {
-                until.saturating_duration_since(Instant::now())
-            };
-            match self.work.recv_timeout(patience) {
+            match self.work.try_recv() {
                 Ok(work) => self.batch.push_back(work),
-                Err(_) => break,
+                Err(_) if waited_for || self.shared.closing.get().is_some() => break,
+                Err(_) => match until.checked_duration_since(Instant::now()) {
+                    // Asleep, not waiting at the queue: a call that leaves something there need not wake this thread.
+                    Some(left) => std::thread::sleep(left.min(NAP)),
+                    None => break,
+                },
             }
         }
     }

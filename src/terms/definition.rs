@@ -7,7 +7,6 @@ use std::fmt;
 use std::time::Duration;
 
 use regex::Regex;
-use url::Url;
 
 use super::{Secret, Template, VarName};
 
@@ -249,15 +248,6 @@ pub struct DestinationRule {
 }
 
 impl Webhook {
-    /// Scheme, host and port of a template's URL: they hold no variable, so they are known before any call.
-    pub fn origin(template: &Template) -> Option<Url> {
-        let fixed = template.fixed_start();
-        let fixed = fixed.reveal();
-        let end = fixed.find("://").map(|i| i + 3)?;
-        let authority = fixed[end..].find(['/', '?', '#']).map_or(fixed.len(), |i| end + i);
-        Url::parse(&fixed[..authority]).ok()
-    }
-
     /// How long the dialplan should guard a call with this webhook: `SECONDS` of its subroutine. 15 s without an IVR;
     /// with one, attempts × (prompts, 30 s assumed, + timeout × (`max_digits` + 1) + webhook timeout) + 5 s.
     pub fn guard_time(&self) -> Duration {

@@ -7,6 +7,7 @@
 
 mod answer;
 mod definition;
+mod encoding;
 mod facts;
 mod journal;
 mod number;
@@ -21,11 +22,12 @@ pub use definition::{
     Body, CallerId, CallerNameMode, CallerNameRule, DestinationRule, Ivr, LockoutRule, Method, NumberFormat,
     Pattern, Prompt, Webhook, WebhookName,
 };
+pub use encoding::Encoding;
 pub use facts::Facts;
 pub use journal::{Ended, EntryFault, Journal, Step, Via, What};
 pub use number::{Destination, DestinationRefused, Number, Numbers};
 pub use opening::{Channel, Opening, Route, RouteError};
 pub use outcome::{CallResult, Reason, Status};
 pub use secret::{Code, Secret};
-pub use template::{Encoding, Place, Template, TemplateError, Values, Variable};
+pub use template::{Place, Template, TemplateError, Values, Variable};
 pub use text::{Cleaned, PbxText, VarName, VarNameError};

@@ -8,12 +8,10 @@
 use std::borrow::Cow;
 use std::ops::Range;
 
-use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use super::{Code, Encoding, Numbers, Secret};
 
-use super::{Code, Numbers, Secret};
-
-/// Everything but RFC 3986's unreserved characters.
-const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
+/// What ends the inside of a brace, or shows that it is none of ours.
+const NOT_INSIDE: [char; 4] = ['{', '}', '\n', '"'];
 
 /// A compiled template.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,21 +54,6 @@ pub enum Place {
         /// The entry is no secret (`ivr.secret = false`).
         code: bool,
     },
-}
-
-/// How values are written into the text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Encoding {
-    /// Percent-encoded to RFC 3986's unreserved characters: URLs and forms.
-    Percent,
-    /// Escaped as inside a JSON string.
-    Json,
-    /// Escaped as in XML's text and attributes.
-    Xml,
-    /// Without control characters: header values.
-    Header,
-    /// As they are.
-    Plain,
 }
 
 macro_rules! variables {
@@ -139,7 +122,7 @@ pub struct TemplateError {
 
 impl Template {
     /// Compiles a text. Every mistake is reported, in the text's order. A brace that begins no variable, such as JSON's,
-    /// is text.
+    /// is text; one that was meant to (`{ did }`, `{{did}}`, `{did`) is a mistake.
     pub fn parse(text: &str, place: Place) -> Result<Template, Vec<TemplateError>> {
         Self::parse_with(text, place, &[])
     }
@@ -172,7 +155,12 @@ impl Template {
             literal.push_str(&text[at..open]);
             let inside = &text[open + 1..];
             let begins = inside.starts_with(|c: char| c.is_ascii_alphabetic());
-            match inside.find(['{', '}', '\n', '"']) {
+            if let Some((range, problem)) = near_miss(text, open) {
+                at = range.end;
+                errors.push(TemplateError { range, problem });
+                continue;
+            }
+            match inside.find(NOT_INSIDE) {
                 Some(len) if begins && inside[len..].starts_with('}') => {
                     match parse_value(&inside[..len], open + 1, place) {
                         Ok(part) => {
@@ -208,17 +196,27 @@ impl Template {
         self.parts.iter().any(|p| matches!(p, Part::Value { variable, .. } if *variable == wanted))
     }
 
-    /// The byte of [`Template::as_str`] at which the first variable stands, if there is one.
-    pub fn first_variable(&self) -> Option<usize> {
+    /// Each variable with the bytes of [`Template::as_str`] at which it stands, braces included.
+    pub fn variables(&self) -> impl Iterator<Item = (Range<usize>, Variable)> {
         let mut at = 0;
-        for part in &self.parts {
-            match part {
-                Part::Literal(text) => at += text.len(),
-                Part::Inserted { written, .. } => at += written.len(),
-                Part::Value { .. } => return Some(at),
-            }
-        }
-        None
+        self.parts.iter().filter_map(move |part| {
+            let start = at;
+            let (length, variable) = match part {
+                Part::Literal(text) => (text.len(), None),
+                Part::Inserted { written, .. } => (written.len(), None),
+                // What stands in a variable's braces holds none.
+                Part::Value { variable, .. } => {
+                    (self.text[at..].find('}').map_or(0, |end| end + 1), Some(*variable))
+                }
+            };
+            at += length;
+            Some((start..at, variable?))
+        })
+    }
+
+    /// Whether it is the same for every call.
+    pub fn is_fixed(&self) -> bool {
+        self.variables().next().is_none()
     }
 
     /// What comes before the first variable: the same for every call. Holds the values of `${NAME}`.
@@ -308,6 +306,31 @@ impl Template {
     }
 }
 
+/// What was meant to be a variable and is not written like one: the bytes from the brace on, and what would be right.
+/// None of it can stand in JSON.
+fn near_miss(text: &str, open: usize) -> Option<(Range<usize>, String)> {
+    let inside = &text[open + 1..];
+    let double = inside.strip_prefix('{').unwrap_or(inside);
+    let before = if inside.len() == double.len() { 1 } else { 2 };
+    let end = double.find(NOT_INSIDE).unwrap_or(double.len());
+    let name = double[..end].split('|').next().unwrap_or_default();
+    let meant = name.trim().to_ascii_lowercase();
+    let variable = Variable::ALL.iter().find(|v| v.name() == meant)?;
+    let behind = double[end..].bytes().take(before).take_while(|b| *b == b'}').count();
+    let meant_so = match double[end..].chars().next() {
+        // Else it is written as it must be, but for capitals perhaps: those are an unknown variable.
+        Some('}') => before == 2 || name != name.trim(),
+        // GraphQL.
+        Some('{' | '\n') => false,
+        _ => name == name.trim(),
+    };
+    if !meant_so {
+        return None;
+    }
+    let problem = format!("this is no variable: it is written {{{}}}", variable.name());
+    Some((open..open + before + end + behind, problem))
+}
+
 fn parse_value(inside: &str, offset: usize, place: Place) -> Result<Part, Vec<TemplateError>> {
     let mut errors = Vec::new();
     let mut pieces = inside.split('|');
@@ -390,44 +413,6 @@ fn filtered<'a>(values: &'a dyn Values, variable: Variable, filters: &'a [Filter
     value
 }
 
-impl Encoding {
-    /// Writes a value so that nothing in it is syntax in its place.
-    pub fn push(self, out: &mut String, value: &str) {
-        match self {
-            Encoding::Percent => out.extend(utf8_percent_encode(value, RESERVED)),
-            Encoding::Plain => out.push_str(value),
-            Encoding::Header => out.extend(value.chars().filter(|c| !c.is_control())),
-            Encoding::Json => {
-                for c in value.chars() {
-                    match c {
-                        '"' => out.push_str("\\\""),
-                        '\\' => out.push_str("\\\\"),
-                        c if c.is_control() || matches!(c, '\u{2028}' | '\u{2029}') => {
-                            // All of them are in the basic plane: one unit each.
-                            out.push_str(&format!("\\u{:04x}", u32::from(c)));
-                        }
-                        c => out.push(c),
-                    }
-                }
-            }
-            Encoding::Xml => {
-                for c in value.chars() {
-                    match c {
-                        '&' => out.push_str("&amp;"),
-                        '<' => out.push_str("&lt;"),
-                        '>' => out.push_str("&gt;"),
-                        '"' => out.push_str("&quot;"),
-                        '\'' => out.push_str("&#39;"),
-                        // XML 1.0 has no way to write most control characters.
-                        c if c.is_control() || matches!(c, '\u{FFFE}' | '\u{FFFF}') => {}
-                        c => out.push(c),
-                    }
-                }
-            }
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::borrow::Cow;
@@ -468,7 +453,8 @@ mod tests {
             "https://${host}/r?k=${KEY}&d=%2B31%205${KEY}"
         );
         assert!(!template.uses(Variable::Code));
-        assert_eq!(template.first_variable(), text.find("{did}"));
+        let at = text.find("{did}").expect("there");
+        assert_eq!(template.variables().collect::<Vec<_>>(), [(at..at + 5, Variable::Did)]);
         assert_eq!(template.fixed_start().reveal(), "https://crm.example.com/r?k={code}%&d=");
         assert!(!format!("{template:?}").contains("example.com"));
         let path = template.without_start("https://crm.example.com".len());

@@ -1,5 +1,6 @@
 //! Texts that leave for a PBX, and the names of channel variables.
 
+use std::borrow::Cow;
 use std::fmt;
 
 /// A text that is safe to hand to a PBX. Its only constructor cleans.
@@ -122,7 +123,7 @@ impl From<&'static str> for PbxText {
 /// The name of a channel variable, `[A-Z][A-Z0-9_]{0,63}`. It comes from the configuration alone: a name that ends in
 /// `)` is a function write on Asterisk (measured: `SHELL(...)` runs), so a web server must never choose one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct VarName(String);
+pub struct VarName(Cow<'static, str>);
 
 /// Why a text is no name for a channel variable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -151,13 +152,13 @@ impl VarName {
         if let Some(beginning) = Self::RESERVED.into_iter().find(|r| text.starts_with(r)) {
             return Err(VarNameError::Reserved(beginning));
         }
-        Ok(VarName(text.to_owned()))
+        Ok(VarName(Cow::Owned(text.to_owned())))
     }
 
     /// One of the program's own result variables, `WEBHOOK_…`.
     pub(crate) fn own(name: &'static str) -> VarName {
         debug_assert!(name.starts_with("WEBHOOK_"));
-        VarName(name.to_owned())
+        VarName(Cow::Borrowed(name))
     }
 
     /// The name in upper case, as Asterisk gets it.

@@ -29,9 +29,7 @@ pub enum KeyError {
     #[error("what follows whsec_ is not base64")]
     Base64,
     /// Too short to be safe, or too long.
-    #[error(
-        "the key has {0} bytes, it must have 24 to 64; make one with: echo whsec_$(openssl rand -base64 32)"
-    )]
+    #[error("the key has {0} bytes, it must have 24 to 64")]
     Length(usize),
 }
 

@@ -2,10 +2,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use switchhook::config::{self, Config, Problems};
 use switchhook::terms::{Body, Webhook};
+use switchhook::webhook::Plan;
 
 fn env(name: &str) -> Option<String> {
     let value = match name {
@@ -29,8 +31,12 @@ fn right(text: &str) -> Config {
     parse(text).unwrap_or_else(|e| panic!("{text}\n{e}"))
 }
 
-fn webhook(text: &str) -> std::sync::Arc<Webhook> {
+fn plan(text: &str) -> Arc<Plan> {
     right(text).webhooks.into_values().next().expect("a webhook")
+}
+
+fn webhook(text: &str) -> Arc<Webhook> {
+    plan(text).webhook().clone()
 }
 
 /// The text of a case behind `[webhook.x]` and a URL.
@@ -121,6 +127,9 @@ fn keys_of_a_webhook() {
         "body = \"form\"",
         "method = \"POST\"\nbody = \"{\\\"n\\\": \\\"{callerid}\\\"}\"",
         "method = \"POST\"\nbody = \"{did\"\ncontent_type = \"json\"",
+        "method = \"POST\"\nbody = \"\"\"\n{\n  \"n\": {callerid},\n  \"d\": \"{did}\"\n}\"\"\"\ncontent_type = \"application/json\"",
+        "method = \"POST\"\nbody = '{\"n\": \"{ did }\", \"c\": \"{Code}\"}'\ncontent_type = \"application/json\"",
+        "method = \"POST\"\nbody = '{\"n\": \"{did}\",}'\ncontent_type = \"application/json\"",
         "content_type = \"text/plain\"",
         "save_as = \"crm-result\"",
         "save_as = \"CRM\"\nvariables = { a = \"SIP_X\", b = \"CRM\", c = \"C\", C = \"D\", d = \"C\", \"\" = \"E\", f = 1 }",
@@ -261,7 +270,7 @@ fn a_secret_in_a_file() {
     for line_end in ["", "\n", "\r\n"] {
         fs::write(folder.path().join("crm.key"), format!("{key}{line_end}")).expect("a file");
         let config = read().unwrap_or_else(|e| panic!("{e}"));
-        let secret = config.webhooks["x"].secret.as_ref().map(|s| s.reveal().to_owned());
+        let secret = config.webhooks["x"].webhook().secret.as_ref().map(|s| s.reveal().to_owned());
         assert_eq!(secret.as_deref(), Some(key));
     }
     fs::write(folder.path().join("crm.key"), b"\xff").expect("a file");
@@ -270,16 +279,17 @@ fn a_secret_in_a_file() {
 
 #[test]
 fn what_the_environment_gives_is_text() {
-    let webhook = webhook(
+    let plan = plan(
         r#"[webhook.x]
 url = "https://${HOST}/${BRACES}?k=${KEY}&c={callerid}"
 timeout = "${TIME}"
 headers = { X-Key = "${BRACES}" }
 "#,
     );
+    let webhook = plan.webhook();
     assert_eq!(webhook.url.as_str(), "https://${HOST}/${BRACES}?k=${KEY}&c={callerid}");
     assert_eq!(webhook.url.fixed_start().reveal(), "https://crm.example.com/{code}?k=hunter2&c=");
-    assert_eq!(Webhook::origin(&webhook.url).expect("an origin").host_str(), Some("crm.example.com"));
+    assert_eq!(plan.origin().to_string(), "https://crm.example.com");
     assert!(!webhook.headers[0].1.uses(switchhook::terms::Variable::Code));
     assert_eq!(webhook.timeout, Duration::from_secs(3));
     assert!(!format!("{webhook:?}").contains("hunter2"));
@@ -358,6 +368,27 @@ fn the_store_is_where_it_is_said() {
     let url = |url: &str| path(&format!("[store]\nurl = \"{url}\"\n"), Some("/var/lib/switchhook"));
     assert_eq!(url("sqlite:///srv/calls.db"), "/srv/calls.db");
     assert_eq!(url("sqlite://calls.db"), "calls.db");
+}
+
+#[test]
+fn a_store_that_is_something_else_is_worth_a_warning() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("calls.db");
+    let warnings = |path: &Path| {
+        let config = right(&format!("[store]\nurl = \"sqlite://{}\"\n", path.display()));
+        config.warnings.iter().map(|w| w.message().to_owned()).collect::<Vec<_>>()
+    };
+    assert!(warnings(&path).is_empty(), "a file that is not there yet");
+    for (content, warned) in [
+        (&b""[..], false),
+        (b"SQLite format 3\0\x10\0 and so on", false),
+        (b"SQLite format 3", true),
+        (b"[fastagi]\n", true),
+    ] {
+        fs::write(&path, content).expect("a file");
+        assert_eq!(!warnings(&path).is_empty(), warned, "{content:?}");
+    }
+    assert!(warnings(folder.path())[0].contains("folder"));
 }
 
 #[test]

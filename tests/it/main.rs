@@ -3,9 +3,13 @@
 mod agi;
 mod agi_limits;
 mod calls;
+mod canary;
+mod cli_call;
 mod cli_check;
+mod cli_demo;
 mod config;
 mod config_docs;
 mod dialogue;
 mod layers;
+mod program;
 mod webhook;

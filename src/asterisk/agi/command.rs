@@ -117,14 +117,29 @@ fn encode(pieces: &[Piece<'_>]) -> Result<Line, EncodeError> {
     if line.len() + 1 >= COMMAND_MAX {
         return Err(EncodeError::TooLong);
     }
-    let meant = pieces.iter().map(|piece| match piece {
-        Word(text) | Text(text) => *text,
-    });
-    if parse_command(&line).iter().map(String::as_str).ne(meant) {
+    if !reads_as(&line, pieces) {
         return Err(EncodeError::Misread);
     }
     line.push('\n');
     Ok(Line(line.into_bytes()))
+}
+
+/// Whether Asterisk reads these words out of the line, no more and no other.
+fn reads_as(line: &str, pieces: &[Piece<'_>]) -> bool {
+    let mut left = "".chars();
+    let mut words = pieces.iter().map(|piece| {
+        let (Word(text) | Text(text)) = piece;
+        text.chars()
+    });
+    let mut right = true;
+    read_words(line, |read| match read {
+        Read::Word => match words.next() {
+            Some(word) if left.as_str().is_empty() => left = word,
+            _ => right = false,
+        },
+        Read::Char(c) => right &= left.next() == Some(c),
+    });
+    right && left.as_str().is_empty() && words.next().is_none()
 }
 
 fn push_quoted(line: &mut String, text: &str) {
@@ -149,6 +164,27 @@ fn push_quoted(line: &mut String, text: &str) {
 /// Every rule was seen on the wire; the lines are in the test `as_asterisk_read_it`.
 pub fn parse_command(line: &str) -> Vec<String> {
     let mut words: Vec<String> = Vec::new();
+    read_words(line, |read| match read {
+        Read::Word => words.push(String::new()),
+        Read::Char(c) => {
+            if let Some(word) = words.last_mut() {
+                word.push(c);
+            }
+        }
+    });
+    words
+}
+
+/// What Asterisk reads out of a line, piece by piece.
+enum Read {
+    /// A word begins.
+    Word,
+    /// A character of it.
+    Char(char),
+}
+
+fn read_words(line: &str, mut take: impl FnMut(Read)) {
+    let mut words = 0;
     let (mut quoted, mut escaped, mut between) = (false, false, true);
     for c in line.chars() {
         match c {
@@ -159,10 +195,11 @@ pub fn parse_command(line: &str) -> Vec<String> {
             '"' if !escaped => {
                 quoted = !quoted;
                 if quoted && between {
-                    if words.len() == WORDS_MAX {
+                    if words == WORDS_MAX {
                         break;
                     }
-                    words.push(String::new());
+                    words += 1;
+                    take(Read::Word);
                     between = false;
                 }
                 continue;
@@ -175,17 +212,15 @@ pub fn parse_command(line: &str) -> Vec<String> {
         }
         escaped = false;
         if between {
-            if words.len() == WORDS_MAX {
+            if words == WORDS_MAX {
                 break;
             }
-            words.push(String::new());
+            words += 1;
+            take(Read::Word);
             between = false;
         }
-        if let Some(word) = words.last_mut() {
-            word.push(c);
-        }
+        take(Read::Char(c));
     }
-    words
 }
 
 #[cfg(test)]

@@ -71,7 +71,10 @@ pub(super) struct Environment {
     bytes: usize,
     /// How far in [`ORDER`] we are: the next key is here or behind.
     place: usize,
-    lines: Vec<(String, String)>,
+    /// The values of [`ORDER`]'s keys.
+    values: Box<[Option<String>; ORDER.len()]>,
+    /// Lines that this Asterisk says beyond those.
+    others: Vec<String>,
     arguments: Vec<String>,
 }
 
@@ -85,7 +88,8 @@ impl Environment {
         if line.is_empty() {
             return if self.place == ORDER.len() { Ok(true) } else { Err(EnvironmentError::Cut) };
         }
-        let count = self.lines.len() + self.arguments.len() + 1;
+        let known = self.values.iter().flatten().count();
+        let count = known + self.others.len() + self.arguments.len() + 1;
         if count > LINES_MAX {
             return Err(EnvironmentError::TooManyLines);
         }
@@ -98,17 +102,21 @@ impl Environment {
             self.arguments.push(value);
             return Ok(false);
         }
-        if self.lines.iter().any(|(k, _)| k == key) {
-            return Err(EnvironmentError::Twice(key.to_owned()));
-        }
         if let Some(place) = ORDER.iter().position(|k| *k == key) {
+            if self.values[place].is_some() {
+                return Err(EnvironmentError::Twice(key.to_owned()));
+            }
             let skipped_script = place == self.place + 1 && ORDER[self.place] == "agi_network_script";
             if place != self.place && !skipped_script {
                 return Err(EnvironmentError::Place(key.to_owned()));
             }
             self.place = place + 1;
+            self.values[place] = Some(value);
+        } else if self.others.iter().any(|k| k == key) {
+            return Err(EnvironmentError::Twice(key.to_owned()));
+        } else {
+            self.others.push(key.to_owned());
         }
-        self.lines.push((key.to_owned(), value));
         Ok(false)
     }
 
@@ -160,7 +168,8 @@ impl Environment {
     }
 
     fn get(&self, key: &str) -> &str {
-        self.lines.iter().find(|(k, _)| k == key).map_or("", |(_, v)| v)
+        let place = ORDER.iter().position(|k| *k == key);
+        place.and_then(|place| self.values[place].as_deref()).unwrap_or_default()
     }
 
     /// A value where `unknown`, Asterisk's word for a missing one, is none.

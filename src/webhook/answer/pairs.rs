@@ -55,9 +55,12 @@ impl<'a> Open<'a> {
         let key = charset.percent_decode(self.key, false).0.to_lowercase();
         let raw = &text[self.begin..self.end];
         let is_name = key == "callername";
-        // urlencode() of PHP and Python writes a space as `+`; a number's `+` must not become one.
+        // urlencode() of PHP and Python writes a space as `+`; a number's `+` must not become one, a name's that is a
+        // number neither.
         let plus_is_space = is_name && !raw.contains(' ') && !raw.contains("%20");
-        let (value, stray) = charset.percent_decode(raw, plus_is_space);
+        let kept = if is_name && begins_as_number(raw) { "+" } else { "" };
+        let (value, stray) = charset.percent_decode(&raw[kept.len()..], plus_is_space);
+        let value = format!("{kept}{value}");
         if self.glued {
             pairs.hint(format!("the & in the value of {} is not encoded: write %26", quoted(&key)));
         }
@@ -76,4 +79,9 @@ fn key_of(piece: &str) -> Option<&str> {
     let (key, _) = piece.split_once('=')?;
     let bare = key.trim_matches(['\r', '\n', '\t']);
     (!bare.is_empty() && !bare.contains(char::is_whitespace)).then_some(key)
+}
+
+/// `+31612345678`
+fn begins_as_number(raw: &str) -> bool {
+    raw.strip_prefix('+').is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit()))
 }

@@ -44,6 +44,9 @@ const ROWS: &[Row] = &[
     Row(b"status=ACK&callername=%zz%4", "", Is(Ack, "", "%zz%4")),
     // A plus sign is a space in a name that was encoded so, and nowhere else.
     Row(b"status=ACK&callername=Jan+Jansen", "", Is(Ack, "", "Jan Jansen")),
+    Row(b"status=ACK&callername=+31612345678", "", Is(Ack, "", "+31612345678")),
+    Row(b"status=ACK&callername=+31+612+345678", "", Is(Ack, "", "+31 612 345678")),
+    Row(b"status=ACK&callername=+Jan", "", Is(Ack, "", "Jan")),
     Row(b"status=ACK&callername=Jan%2BJansen", "", Is(Ack, "", "Jan+Jansen")),
     Row(b"status=ACK&callername=Jan + Co", "", Is(Ack, "", "Jan + Co")),
     Row(b"status=ACK&callername=Jan%20+%20Co", "", Is(Ack, "", "Jan + Co")),

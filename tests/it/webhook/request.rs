@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, Request};
 use proptest::prelude::*;
 use switchhook::terms::{
-    Body, Channel, Code, Method, Number, NumberFormat, Secret, Template, Via, Webhook, What,
+    Body, Channel, Code, Method, Number, NumberFormat, Place, Secret, Template, Via, Webhook, What,
 };
 use switchhook::webhook::{Exchange, Input, Output, Plan, Policy, Question};
 use url::Url;
@@ -148,6 +148,19 @@ fn headers() {
 }
 
 #[test]
+fn a_header_has_what_the_environment_gives() {
+    for text in ["Bearer ${KEY}", "Bearer ${KEY}{account}"] {
+        let at = text.find("${").expect("there");
+        let inserted = [(at..at + "${KEY}".len(), Secret::new("{did}s3cret"))];
+        let mut webhook = webhook("http://crm/");
+        let authorization = Template::parse_with(text, Place::Request, &inserted).expect("a template");
+        webhook.headers = vec![(HeaderName::from_static("authorization"), authorization)];
+        let (request, ..) = sent(&plan(webhook), &channel(), None);
+        assert_eq!(header(&request, "authorization"), "Bearer {did}s3cret");
+    }
+}
+
+#[test]
 fn the_usual_headers() {
     let (request, ..) = sent(&plan(webhook("http://[2001:db8::1]/")), &channel(), None);
     assert_eq!(header(&request, "host"), "[2001:db8::1]");
@@ -272,19 +285,16 @@ fn mistakes_in_a_definition() {
     };
     assert!(problems(&|_| {}).is_empty());
     for (url, problem) in [
-        ("crm.example.com/x", "url: a URL begins with http:// or https://"),
-        ("ftp://crm/x", "url: a URL begins with http:// or https://"),
-        (
-            "http://{did}.example.com/",
-            "url: scheme, host and port cannot hold a variable; path and query can",
-        ),
-        ("http://crm{did}", "url: scheme, host and port cannot hold a variable; path and query can"),
-        ("http://crm:{did}/", "url: scheme, host and port cannot hold a variable; path and query can"),
-        ("{did}://crm/", "url: a URL begins with http:// or https://"),
-        ("http://user:pass@crm/", "url: user and password belong into headers = { Authorization = … }"),
-        ("http://crm:99999/", "url: no URL: invalid port number"),
-        ("http:///x", "url: no URL: empty host"),
-        ("http://a b/", "url: no URL: invalid international domain name"),
+        ("crm.example.com/x", "url: it does not begin with https:// or http://"),
+        ("ftp://crm/x", "url: it does not begin with https:// or http://"),
+        ("http://{did}.example.com/", "url: scheme, host and port cannot hold a variable"),
+        ("http://crm{did}", "url: scheme, host and port cannot hold a variable"),
+        ("http://crm:{did}/", "url: scheme, host and port cannot hold a variable"),
+        ("{did}://crm/", "url: scheme, host and port cannot hold a variable"),
+        ("http://user:pass@crm/", "url: user and password in a URL are not sent"),
+        ("http://crm:99999/", "url: this is no URL: invalid port number"),
+        ("http:///x", "url: it names no host"),
+        ("http://a b/", "url: this is no URL: invalid international domain name"),
     ] {
         assert_eq!(problems(&|w| w.url = template(url)), [problem], "{url}");
     }
@@ -300,7 +310,38 @@ fn mistakes_in_a_definition() {
     });
     assert_eq!(all.len(), 5, "{all:?}");
     assert!(all[0].starts_with("fallback_url: ") && all[1].starts_with("secret: "), "{all:?}");
-    assert_eq!(all[2], "headers.host: this header is Switchhook's own");
+    assert_eq!(all[2], "headers.host: this header is written by the program");
+}
+
+#[test]
+fn a_body_that_says_it_is_json_is_json_for_every_caller() {
+    let wrong = |text: &str, content_type: &str| {
+        let mut webhook = webhook("http://crm/");
+        webhook.method = Method::Post;
+        webhook.body = Body::Template { template: template(text), content_type: content_type.to_owned() };
+        let error = Plan::new(Arc::new(webhook)).err()?.remove(0);
+        Some((error.at.map_or("", |at| &text[at]).to_owned(), error.problem))
+    };
+    let json = "application/json; charset=utf-8";
+    for (text, about) in [
+        (r#"{"n": {callerid}}"#, "{callerid}"),
+        (r#"{"a": "\"{did}", "n": {did|digits|default:0}}"#, "{did|digits|default:0}"),
+        (r#"{"n": "{did}", "t": {timestamp}, "s": {start}}"#, "{start}"),
+        (r#"{"n": "{did}""#, ""),
+        (r#"{"n": "{did}",}"#, ""),
+        ("n={did}", "{did}"),
+    ] {
+        let (found, problem) = wrong(text, json).unwrap_or_else(|| panic!("{text}"));
+        assert_eq!(found, about, "{text}: {problem}");
+    }
+    for (text, content_type) in [
+        (r#"{"n": "{did}", "t": {timestamp}, "x": {"y": ["{code} {callername}"]}}"#, json),
+        (r#""{callername|default:nobody}""#, "application/vnd.crm+json"),
+        ("{\"n\": \"{did}\"}\n{\"n\": 2}\n", "application/x-ndjson"),
+        ("n={did}", "text/plain"),
+    ] {
+        assert_eq!(wrong(text, content_type), None, "{text}");
+    }
 }
 
 /// 200 bytes of any text, and the texts that would be syntax somewhere.
@@ -367,7 +408,7 @@ proptest! {
     #[test]
     fn a_value_adds_no_header(name in value(), text in "[^\\p{Cc}{]{0,30}") {
         let mut definition = webhook("http://crm/");
-        let header = Template::parse(&format!("{text}{{callername}}"), switchhook::terms::Place::Request).expect("a template");
+        let header = Template::parse(&format!("{text}{{callername}}"), Place::Request).expect("a template");
         definition.headers = vec![(HeaderName::from_static("x-name"), header)];
         let (request, ..) = sent(&plan(definition), &Channel { callername: name, ..channel() }, None);
         prop_assert_eq!(request.headers().len(), 6);

@@ -30,7 +30,7 @@ fn filters() {
         ("{did|default:none}", "0502102544"),
         ("a{did}b{did}c", "a0502102544b0502102544c"),
         ("{\"json\": {did}}", "{\"json\": 0502102544}"),
-        ("{ did } {} {1} {\n", "{ did } {} {1} {\n"),
+        ("{ dad } {} {1} {\n", "{ dad } {} {1} {\n"),
     ] {
         assert_eq!(render(text, Encoding::Plain, &channel()), expected, "{text}");
     }
@@ -76,12 +76,13 @@ fn number_formats_are_applied_before_filters() {
 }
 
 /// All mistakes at once, each with the bytes that it is about.
+fn mistakes(text: &str, place: Place) -> Vec<(String, String)> {
+    let errors = Template::parse(text, place).err().unwrap_or_default();
+    errors.into_iter().map(|e| (text[e.range].to_owned(), e.problem)).collect()
+}
+
 #[test]
-fn mistakes() {
-    let mistakes = |text: &str, place: Place| -> Vec<(String, String)> {
-        let errors = Template::parse(text, place).err().unwrap_or_default();
-        errors.into_iter().map(|e| (text[e.range].to_owned(), e.problem)).collect()
-    };
+fn unknown_words() {
     let found = mistakes("x{caller}y{did|e146|last:0}{Code}{did|last:x}", Place::Request);
     let about: Vec<&str> = found.iter().map(|(text, _)| text.as_str()).collect();
     assert_eq!(about, ["caller", "e146", "last:0", "Code", "last:x"]);
@@ -99,11 +100,44 @@ fn mistakes() {
 }
 
 #[test]
-fn where_the_first_variable_stands() {
-    for (text, at) in
-        [("", None), ("abc", None), ("{did}", Some(0)), ("{\"a\":{did}}", Some(5)), ("é{did}", Some(2))]
-    {
-        assert_eq!(Template::parse(text, Place::Request).expect(text).first_variable(), at, "{text}");
+fn where_the_variables_stand() {
+    for (text, found) in [
+        ("", &[][..]),
+        ("abc{}", &[]),
+        ("{did}", &["{did}"]),
+        ("{\"a\":{did|last:4}}", &["{did|last:4}"]),
+        ("é{did}{code} {callerid|default:x}", &["{did}", "{code}", "{callerid|default:x}"]),
+    ] {
+        let template = Template::parse(text, Place::Request).expect(text);
+        let there: Vec<&str> = template.variables().map(|(range, _)| &text[range]).collect();
+        assert_eq!(there, found, "{text}");
+    }
+}
+
+#[test]
+fn what_was_meant_to_be_a_variable() {
+    for (text, meant) in [
+        ("{\"a\":\"{ did }\"}", "{ did }"),
+        ("a{{did}}b", "{{did}}"),
+        ("{{ Did }}", "{{ Did }}"),
+        ("{{did}", "{{did}"),
+        ("{ did|e164 }", "{ did|e164 }"),
+        ("{\"a\":\"{did\"}", "{did"),
+        ("x {CODE", "{CODE"),
+    ] {
+        let found = mistakes(text, Place::Request);
+        assert_eq!(found.len(), 1, "{text}: {found:?}");
+        assert_eq!(found[0].0, meant, "{text}");
+    }
+    for text in [
+        "{\"did\":{\"code\":[{}]}}",
+        "{ \"did\": \"x\" }",
+        "{\n  \"did\": {\"a\": {\n}}}",
+        "query { account { name } }",
+        "{ color: red }",
+        "{1}{}{ }{{}}",
+    ] {
+        assert!(mistakes(text, Place::Request).is_empty(), "{text}");
     }
 }
 

@@ -1,4 +1,9 @@
-//! What of a webhook's requests is the same for every call: made once, when the webhook is defined.
+//! What of a webhook's requests is the same for every call: made once, when the webhook is defined. What a definition
+//! must be so that it can be asked is checked here and nowhere else.
+
+mod body;
+mod error;
+mod headers;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -7,26 +12,14 @@ use http::header::{self, HeaderName, HeaderValue};
 use url::{Host, Url};
 
 use super::signature::Key;
-use crate::terms::{Body, Encoding, Method, Template, Webhook};
+use crate::terms::{Encoding, Template, Webhook};
+
+pub use error::PlanError;
+pub(super) use headers::value as header_value;
 
 /// In front of everything: plain text first, since that is what webhooks answer with, and frameworks choose by it.
 const ACCEPT: &str = "text/plain, application/x-www-form-urlencoded, application/json;q=0.9, */*;q=0.1";
 const USER_AGENT: &str = concat!("switchhook/", env!("CARGO_PKG_VERSION"));
-
-/// Headers that are part of the exchange itself.
-const OURS: [HeaderName; 9] = [
-    header::ACCEPT_ENCODING,
-    header::CONNECTION,
-    header::CONTENT_LENGTH,
-    header::EXPECT,
-    header::HOST,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
-const OUR_NAMES: [&str; 6] =
-    ["keep-alive", "proxy-connection", "traceparent", "webhook-id", "webhook-timestamp", "webhook-signature"];
 
 /// Scheme, host and port: what a connection is made to, and the key of a pool of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -76,16 +69,6 @@ impl std::fmt::Display for Origin {
     }
 }
 
-/// What is wrong with a definition.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{key}: {problem}")]
-pub struct PlanError {
-    /// The key of the configuration, such as `url` or `headers.X-Key`.
-    pub key: String,
-    /// What is wrong, and what would be right.
-    pub problem: String,
-}
-
 /// A webhook, ready to be asked.
 #[derive(Clone, Debug)]
 pub struct Plan {
@@ -114,38 +97,36 @@ impl Plan {
     /// Prepares a webhook. Every mistake is reported.
     pub fn new(webhook: Arc<Webhook>) -> Result<Plan, Vec<PlanError>> {
         let mut errors = Vec::new();
-        let mut fail = |key: &str, problem: String| errors.push(PlanError { key: key.to_owned(), problem });
-        let first = Target::new(&webhook.url).map_err(|problem| fail("url", problem)).ok();
+        let first = Target::new("url", &webhook.url).map_err(|error| errors.push(error)).ok();
         let fallback = webhook
             .fallback_url
             .as_ref()
-            .and_then(|url| Target::new(url).map_err(|problem| fail("fallback_url", problem)).ok());
+            .and_then(|url| Target::new("fallback_url", url).map_err(|error| errors.push(error)).ok());
         let signing = webhook
             .secret
             .as_ref()
-            .and_then(|secret| Key::parse(secret).map_err(|error| fail("secret", error.to_string())).ok());
-        let (content_type, body_encoding) = content_type(&webhook);
+            .and_then(|secret| Key::parse(secret).map_err(|error| errors.push(error.into())).ok());
         let mut fixed = vec![
             (header::ACCEPT, HeaderValue::from_static(ACCEPT)),
             (header::USER_AGENT, HeaderValue::from_static(USER_AGENT)),
         ];
-        match content_type.map(HeaderValue::from_str) {
-            Some(Ok(value)) => fixed.push((header::CONTENT_TYPE, value)),
-            Some(Err(_)) => fail("content_type", "it has a character that no header can have".to_owned()),
-            None => {}
+        let (content_type, body_encoding) = body::content_type(&webhook);
+        if let Some(text) = content_type {
+            match body::header_of(text) {
+                Ok(value) => fixed.push((header::CONTENT_TYPE, value)),
+                Err(error) => errors.push(error),
+            }
         }
+        errors.extend(body::check_json(&webhook));
         let mut rendered = Vec::new();
         for (name, template) in &webhook.headers {
-            let key = format!("headers.{name}");
-            if OURS.contains(name) || OUR_NAMES.contains(&name.as_str()) {
-                fail(&key, "this header is Switchhook's own".to_owned());
-            } else if template.as_str().contains(|c: char| c.is_control() && c != '\t') {
-                fail(&key, "a header cannot hold a line break or another control character".to_owned());
-            } else if template.first_variable().is_some() {
-                rendered.push((name.clone(), template.clone()));
-            } else if let Some(value) = header_value(template.as_str()) {
-                fixed.retain(|(other, _)| other != name);
-                fixed.push((name.clone(), value));
+            match headers::check(name, template) {
+                Err(error) => errors.push(error),
+                Ok(_) if !template.is_fixed() => rendered.push((name.clone(), template.clone())),
+                Ok(value) => {
+                    fixed.retain(|(other, _)| other != name);
+                    fixed.push((name.clone(), value));
+                }
             }
         }
         match first {
@@ -178,52 +159,35 @@ impl Plan {
     }
 }
 
-/// A header's value, not to be printed: it may hold a token. `None` where no header can hold it.
-pub(super) fn header_value(text: &str) -> Option<HeaderValue> {
-    let mut value = HeaderValue::from_bytes(text.as_bytes()).ok()?;
-    value.set_sensitive(true);
-    Some(value)
-}
-
-fn content_type(webhook: &Webhook) -> (Option<&str>, Encoding) {
-    match (webhook.method, &webhook.body) {
-        (Method::Get, _) => (None, Encoding::Plain),
-        (Method::Post, Body::Json) => (Some("application/json"), Encoding::Json),
-        (Method::Post, Body::Form) => (Some("application/x-www-form-urlencoded"), Encoding::Percent),
-        (Method::Post, Body::Template { content_type, .. }) => {
-            let kind = content_type.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-            let encoding = match kind.as_str() {
-                "application/x-www-form-urlencoded" => Encoding::Percent,
-                kind if kind.ends_with("json") => Encoding::Json,
-                kind if kind.ends_with("xml") || kind == "text/html" => Encoding::Xml,
-                _ => Encoding::Plain,
-            };
-            (Some(content_type), encoding)
-        }
-    }
-}
-
 impl Target {
-    fn new(template: &Template) -> Result<Target, String> {
-        const BEGIN: &str = "a URL begins with http:// or https://";
+    fn new(key: &'static str, template: &Template) -> Result<Target, PlanError> {
+        const LIKE: &str =
+            "a URL is written like https://crm.example.com/route?code={code}&callerid={callerid}";
+        let wrong = |problem: &str, help: &'static str| PlanError::new(key, problem, help);
+        let begin = || wrong("it does not begin with https:// or http://", LIKE);
         let start = template.fixed_start();
         let start = start.reveal();
-        let host_at = start.find("://").map(|i| i + 3).ok_or(BEGIN)?;
+        let variable = template.variables().next().map(|(range, _)| range);
+        let host_at = start.find("://").map(|i| i + 3);
         // A backslash is a slash to the URL parser.
-        let path_at = start[host_at..].find(['/', '?', '#', '\\']).map(|i| host_at + i);
-        let path_at = match (path_at, template.first_variable()) {
-            (Some(at), _) => at,
-            (None, None) => start.len(),
-            (None, Some(_)) => {
-                return Err("scheme, host and port cannot hold a variable; path and query can".to_owned());
-            }
-        };
-        let url = Url::parse(&start[..path_at]).map_err(|error| format!("no URL: {error}"))?;
-        if !url.username().is_empty() || url.password().is_some() {
-            return Err("user and password belong into headers = { Authorization = … }".to_owned());
+        let path_at = host_at.and_then(|at| start[at..].find(['/', '?', '#', '\\']).map(|i| at + i));
+        if let (None, Some(range)) = (path_at, variable) {
+            let problem = "scheme, host and port cannot hold a variable";
+            return Err(wrong(problem, "variables may stand in the path and the query").at(range));
         }
-        let origin = Origin::of(&url).ok_or(BEGIN)?;
-        let host = HeaderValue::from_str(&origin.authority()).map_err(|_| "no host that can be asked")?;
+        host_at.ok_or_else(begin)?;
+        let path_at = path_at.unwrap_or(start.len());
+        let nowhere = || wrong("it names no host", LIKE);
+        let url = Url::parse(&start[..path_at]).map_err(|error| match error {
+            url::ParseError::EmptyHost => nowhere(),
+            error => wrong(&format!("this is no URL: {error}"), LIKE),
+        })?;
+        if !url.username().is_empty() || url.password().is_some() {
+            let help = r#"use headers = { Authorization = "Basic ${CRM_BASIC}" }, the value is base64 of user:password"#;
+            return Err(wrong("user and password in a URL are not sent", help));
+        }
+        let origin = Origin::of(&url).ok_or_else(begin)?;
+        let host = HeaderValue::from_str(&origin.authority()).map_err(|_| nowhere())?;
         Ok(Target { origin, host, path: template.without_start(path_at) })
     }
 }
