@@ -7,6 +7,7 @@
 //! | `/json`, `/text` | the same as JSON; `gold` or `none` as a plain text |
 //! | `/err`, `/nak`, `/empty` | `status=ERR`; `status=NAK`; nothing |
 //! | `/destination/TEXT` | `status=ACK` with that destination, percent-encoded as it came |
+//! | `/say/TEXT` | that text, percent-decoded |
 //! | `/slow/MS` | as `/route`, so many ms later |
 //! | `/status/CODE` | that HTTP status with `status=NAK` |
 //! | `/html`, `/notice` | a login page; a PHP notice before a good answer |
@@ -18,11 +19,11 @@
 use std::borrow::Cow;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 use tokio::task::{AbortHandle, JoinSet};
 
 /// The code that is right.
@@ -47,7 +48,7 @@ const GOOD: (&str, &str, &str) = ("215", "Jansen & Zn", "gold");
 #[derive(Debug)]
 pub struct Server {
     address: SocketAddr,
-    requests: Arc<Mutex<Vec<Request>>>,
+    requests: watch::Sender<Vec<Request>>,
     task: AbortHandle,
 }
 
@@ -100,7 +101,7 @@ impl Server {
     pub async fn start(address: SocketAddr) -> io::Result<Server> {
         let listener = TcpListener::bind(address).await?;
         let address = listener.local_addr()?;
-        let requests = Arc::new(Mutex::new(Vec::new()));
+        let requests = watch::Sender::new(Vec::new());
         let task = tokio::spawn(accept(listener, requests.clone())).abort_handle();
         Ok(Server { address, requests, task })
     }
@@ -117,7 +118,13 @@ impl Server {
 
     /// What came so far, in order.
     pub fn requests(&self) -> Vec<Request> {
-        self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.requests.borrow().clone()
+    }
+
+    /// Waits until so many requests came.
+    pub async fn asked(&self, count: usize) {
+        // The sender lives as long as this.
+        drop(self.requests.subscribe().wait_for(|requests| requests.len() >= count).await);
     }
 }
 
@@ -127,7 +134,7 @@ impl Drop for Server {
     }
 }
 
-async fn accept(listener: TcpListener, requests: Arc<Mutex<Vec<Request>>>) {
+async fn accept(listener: TcpListener, requests: watch::Sender<Vec<Request>>) {
     let mut open = JoinSet::new();
     loop {
         if open.len() >= CONNECTIONS {
@@ -145,16 +152,17 @@ async fn accept(listener: TcpListener, requests: Arc<Mutex<Vec<Request>>>) {
 }
 
 /// Requests one after the other, until one of the two sides has enough. What breaks a connection is nobody's business.
-async fn connection(mut stream: TcpStream, requests: Arc<Mutex<Vec<Request>>>) {
+async fn connection(mut stream: TcpStream, requests: watch::Sender<Vec<Request>>) {
     let mut buffer = Vec::new();
     while let Some(request) = read_request(&mut stream, &mut buffer).await {
         let answer = answer(&request);
-        {
-            let mut requests = requests.lock().unwrap_or_else(PoisonError::into_inner);
-            if requests.len() < REMEMBERED {
+        requests.send_if_modified(|requests| {
+            let room = requests.len() < REMEMBERED;
+            if room {
                 requests.push(request);
             }
-        }
+            room
+        });
         if !answer.delay.is_zero() {
             tokio::time::sleep(answer.delay).await;
         }
@@ -231,6 +239,10 @@ fn answer(request: &Request) -> Answer {
         ["", "nak"] => plain("status=NAK"),
         ["", "empty"] => plain(""),
         ["", "destination", text] => plain(&format!("status=ACK&destination={text}")),
+        ["", "say", ..] => {
+            let text = path.strip_prefix("/say/").unwrap_or_default();
+            plain(&percent_encoding::percent_decode_str(text).decode_utf8_lossy())
+        }
         ["", "status", code] => {
             let code = number(code).and_then(|c| u16::try_from(c).ok()).unwrap_or(500);
             http(code, "text/plain", "", "status=NAK")
@@ -303,6 +315,7 @@ mod tests {
                 ("/json?code=9", "HTTP/1.1 200 OK", "{\"status\":\"NAK\"}"),
                 ("/text", "HTTP/1.1 200 OK", "gold"),
                 ("/destination/500%26x", "HTTP/1.1 200 OK", "status=ACK&destination=500%26x"),
+                ("/say/a%20%26/%C3%AB?code=9", "HTTP/1.1 200 OK", "a &/ë"),
                 ("/status/401", "HTTP/1.1 401 Unauthorized", "status=NAK"),
                 ("/nothing", "HTTP/1.1 404 Not Found", "<h1>Not Found</h1>"),
                 ("/empty", "HTTP/1.1 200 OK", ""),

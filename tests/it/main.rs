@@ -2,6 +2,7 @@
 
 mod agi;
 mod agi_limits;
+mod calls;
 mod canary;
 mod cli_call;
 mod cli_check;

@@ -67,6 +67,9 @@ pub(super) struct Heard {
 pub(super) struct Caller {
     entries: VecDeque<Entry>,
     current: Option<Current>,
+    /// One digit was collected alone and the caller has more to press: a collection in silence goes on with it. That is
+    /// how a server has another time for the first digit than between digits.
+    begun: bool,
 }
 
 #[derive(Debug)]
@@ -78,7 +81,7 @@ struct Current {
 
 impl Caller {
     pub(super) fn new(entries: Vec<Entry>) -> Caller {
-        Caller { entries: entries.into(), current: None }
+        Caller { entries: entries.into(), current: None, begun: false }
     }
 
     /// A sound of this length which any of these keys ends. Returns what was heard, and the key.
@@ -87,6 +90,7 @@ impl Caller {
         if ends.is_empty() {
             return (Heard { took: length, pressed: Vec::new(), hung_up: false }, None);
         }
+        self.begin_anew();
         let mut time = Time::new(self.current(), length, true);
         while let Some(key) = time.next() {
             match key {
@@ -107,6 +111,9 @@ impl Caller {
         between: Duration,
         max: usize,
     ) -> (Heard, String, bool) {
+        if !sound.is_zero() {
+            self.begin_anew();
+        }
         let mut digits = String::new();
         let mut time = Time::new(self.current(), sound, true);
         let mut timed_out = false;
@@ -129,8 +136,19 @@ impl Caller {
             }
         };
         let heard = time.heard(hung_up);
-        self.current = None;
+        let more = self.current.as_ref().is_some_and(|entry| !entry.keys.is_empty());
+        self.begun = max == 1 && digits.len() == 1 && more;
+        if !self.begun {
+            self.current = None;
+        }
         (heard, digits, timed_out)
+    }
+
+    /// What was left of an entry was for a collection that did not come.
+    fn begin_anew(&mut self) {
+        if std::mem::take(&mut self.begun) {
+            self.current = None;
+        }
     }
 
     fn current(&mut self) -> &mut Current {
@@ -232,6 +250,15 @@ mod tests {
         assert_eq!((heard.took, digits.as_str()), (ms(1_200), "234"));
         let (_, digits, _) = caller.collect(Duration::ZERO, ms(3_000), ms(3_000), 2);
         assert_eq!(digits, "99");
+    }
+
+    #[test]
+    fn a_first_digit_collected_alone_is_the_beginning_of_its_entry() {
+        let mut caller = Caller::new(vec![Entry::after("1234#"), Entry::after("77"), Entry::after("9")]);
+        assert_eq!(caller.collect(ms(1_000), ms(3_000), ms(3_000), 1).1, "1");
+        assert_eq!(caller.collect(Duration::ZERO, ms(1_000), ms(1_000), 7).1, "234");
+        assert_eq!(caller.collect(ms(1_000), ms(3_000), ms(3_000), 1).1, "7");
+        assert_eq!(caller.collect(ms(1_000), ms(3_000), ms(3_000), 1).1, "9");
     }
 
     #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 use super::channel::{Channel, Reaction, Reply};
 use super::{AgiStatus, Event, Moment, Played, Script};
@@ -25,6 +26,7 @@ struct Connection {
     began: Instant,
     speed: u32,
     hang_up_at: Option<Instant>,
+    hang_up_when: CancellationToken,
     half_closed: bool,
 }
 
@@ -36,6 +38,7 @@ pub(super) async fn play(server: SocketAddr, script: Script) -> Played {
     let speed = script.speed.max(1);
     let environment = environment(server, &script);
     let hang_up_at = script.hang_up_after.map(|after| began + after / speed);
+    let hang_up_when = script.hang_up_when.clone();
     let channel = Channel::new(script);
     let Ok(stream) = TcpStream::connect(server).await else {
         return played(channel, Vec::new(), AgiStatus::Failure);
@@ -48,6 +51,7 @@ pub(super) async fn play(server: SocketAddr, script: Script) -> Played {
         began,
         speed,
         hang_up_at,
+        hang_up_when,
         half_closed: false,
     };
     // Each of the environment's two parts is a segment of its own.
@@ -150,7 +154,7 @@ impl Connection {
             let mut byte = [0];
             tokio::select! {
                 biased;
-                () = until(self.hang_up_at) => self.hang_up().await?,
+                () = hangs_up(self.hang_up_at, &self.hang_up_when) => self.hang_up().await?,
                 peeked = self.stream.peek(&mut byte) => {
                     if !matches!(peeked, Ok(1)) && !self.half_closed {
                         self.half_closed = true;
@@ -199,7 +203,7 @@ impl Connection {
         let mut byte = [0];
         tokio::select! {
             biased;
-            () = until(self.hang_up_at) => Passed::HungUp,
+            () = hangs_up(self.hang_up_at, &self.hang_up_when) => Passed::HungUp,
             _ = self.stream.peek(&mut byte), if interruptible => Passed::Interrupted,
             () = sleep_until(end) => Passed::Whole,
         }
@@ -225,6 +229,7 @@ impl Connection {
 
     async fn hang_up(&mut self) -> Result<(), Over> {
         self.hang_up_at = None;
+        self.hang_up_when = CancellationToken::new();
         if self.channel.dead {
             return Ok(());
         }
@@ -249,9 +254,13 @@ enum Passed {
     HungUp,
 }
 
-async fn until(at: Option<Instant>) {
+/// The caller's own time has come, or what he waited for.
+async fn hangs_up(at: Option<Instant>, when: &CancellationToken) {
     match at {
-        Some(at) => sleep_until(at).await,
-        None => std::future::pending().await,
+        Some(at) => tokio::select! {
+            () = sleep_until(at) => {}
+            () = when.cancelled() => {}
+        },
+        None => when.cancelled().await,
     }
 }

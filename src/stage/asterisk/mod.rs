@@ -17,6 +17,8 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use tokio_util::sync::CancellationToken;
+
 pub use caller::{Entry, Key};
 pub use channel::{CallerId, Presentation};
 
@@ -52,6 +54,8 @@ pub struct Script {
     pub entries: Vec<Entry>,
     /// The caller hangs up so long after the beginning, whatever is going on.
     pub hang_up_after: Option<Duration>,
+    /// The caller hangs up when this is cancelled, whatever is going on: for what waits for something else than time.
+    pub hang_up_when: CancellationToken,
     /// So many times faster than life: every time of Asterisk's and the caller's is divided by it. At least 1.
     pub speed: u32,
 }
@@ -74,6 +78,7 @@ impl Default for Script {
             sounds: BTreeMap::new(),
             entries: Vec::new(),
             hang_up_after: None,
+            hang_up_when: CancellationToken::new(),
             speed: 1,
         }
     }

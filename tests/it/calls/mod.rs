@@ -1,0 +1,20 @@
+//! Whole calls over real sockets: the daemon as it runs, a played PBX on one side, a played web server on the other.
+//!
+//! | file | what a user would miss |
+//! |---|---|
+//! | `outcomes.rs` | what comes of a call: one table, for every PBX |
+//! | `faults.rs` | what becomes of a call when the web server misbehaves |
+//! | `tls.rs` | which certificates are trusted |
+//! | `listener.rs` | who may connect, and how many |
+//! | `signals.rs` | reload, stop, exit codes: the program itself |
+//! | `lockout.rs` | wrong codes, over a restart and until somebody clears them |
+//! | `cache.rs` | one question for many calls |
+//! | `secrecy.rs` | a code is nowhere |
+//! | `locked_store.rs` | a store that is stopped delays nobody |
+
+mod daemon;
+mod faults;
+mod outcomes;
+mod pbx;
+mod table;
+mod web;
