@@ -26,7 +26,7 @@ fn its_dialplan_waits_as_long_as_its_configuration_needs() {
     let config = config::parse("README.md", Path::new("."), toml.as_bytes(), &|_| None);
     let config = config.unwrap_or_else(|problems| panic!("{}", problems.draw(false)));
     assert!(config.warnings.is_empty());
-    let seconds = config.webhooks["vip"].guard_time().as_secs();
+    let seconds = config.webhooks["vip"].webhook().guard_time().as_secs();
     assert!(
         blocks("ini")[0].contains(&format!("Gosub(switchhook-webhook,s,1(vip,,{seconds}))")),
         "{seconds}"
