@@ -10,7 +10,8 @@
 //! | [`call`] | one call, whatever the PBX | `terms` |
 //! | [`webhook`] | request, answer, exchange, signature, address policy | `terms` |
 //! | [`guard`] | lockout after wrong codes | `terms` |
-//! | [`asterisk`] | FastAGI: codec, commands, session | `call`, `terms` |
+//! | [`track`] | follows a PBX's calls: channel events in, call events out | `terms` |
+//! | [`asterisk`] | FastAGI and AMI: codecs, commands, sessions | `call`, `track`, `terms` |
 //! | [`config`] | the file: one table of keys, every problem at once | pure modules |
 //! | [`io`] | listeners, the loop that drives one call, one HTTP hop | `config`, pure modules |
 //! | [`store`] | SQLite: the journal, the lockouts | `config`, pure modules |
@@ -25,4 +26,5 @@ pub mod guard;
 pub mod stage;
 pub mod store;
 pub mod terms;
+pub mod track;
 pub mod webhook;

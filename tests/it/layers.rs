@@ -9,10 +9,11 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("call", &["terms"]),
     ("webhook", &["terms"]),
     ("guard", &["terms"]),
-    ("asterisk", &["call", "terms"]),
+    ("track", &["terms"]),
+    ("asterisk", &["call", "terms", "track"]),
     ("config", &["call", "guard", "terms", "webhook"]),
     ("store", &["call", "config", "guard", "terms", "webhook"]),
-    ("io", &["asterisk", "call", "config", "guard", "terms", "webhook"]),
+    ("io", &["asterisk", "call", "config", "guard", "terms", "track", "webhook"]),
     ("stage", &["asterisk", "call", "terms", "webhook"]),
     ("app", &["asterisk", "call", "config", "guard", "io", "store", "terms", "webhook"]),
 ];
