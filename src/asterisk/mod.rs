@@ -1,3 +1,5 @@
 //! Asterisk: FastAGI and AMI. Pure: bytes and time come in as arguments.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
+
+pub mod ami;

@@ -282,7 +282,7 @@ impl OpenCall {
     pub(super) fn take_in(&mut self, mut other: OpenCall, reason: EndReason) {
         if reason == EndReason::Transferred {
             // The one who transferred was its caller. He is on his way out, and was never called in this call.
-            let caller = other.caller().map(|c| c.unique_id.clone());
+            let caller = other.caller.take();
             if let Some(caller) = caller.and_then(|id| other.channel(&id)) {
                 caller.dialled = false;
             }
@@ -318,9 +318,10 @@ impl OpenCall {
         self.seq += 1;
         let caller = self.caller();
         let variable = |names: &[&str]| {
-            let known = self.variables.iter().find(|(n, v)| {
-                names.iter().any(|name| n.eq_ignore_ascii_case(name)) && !v.is_empty()
-            });
+            let known = self
+                .variables
+                .iter()
+                .find(|(n, v)| names.iter().any(|name| n.eq_ignore_ascii_case(name)) && !v.is_empty());
             known.map_or_else(String::new, |(_, value)| value.clone())
         };
         CallEvent {

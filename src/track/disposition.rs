@@ -49,7 +49,8 @@ impl OpenCall {
         // A caller that was dialled himself (originate) and did not answer.
         let originated = caller.filter(|c| c.dialled && c.dial_end.is_some_and(|e| e != DialStatus::Answer));
         let legs = self.legs().filter(|leg| leg.dial_end != Some(DialStatus::Forwarded));
-        let outcome = originated.into_iter().chain(legs).map(|leg| leg.disposition(false)).max_by_key(|d| rank(*d));
+        let outcome =
+            originated.into_iter().chain(legs).map(|leg| leg.disposition(false)).max_by_key(|d| rank(*d));
         let by_cause = match cause {
             Some(17) => Disposition::Busy,
             Some(21) => Disposition::Rejected,
@@ -63,7 +64,10 @@ impl OpenCall {
     /// The Q.850 cause: the caller's, else the last leg's. 0 is Asterisk's word for none.
     pub(super) fn hangup_cause(&self) -> Option<u16> {
         let legs: Vec<&Channel> = self.legs().collect();
-        self.caller().into_iter().chain(legs.into_iter().rev()).find_map(|c| c.cause.filter(|cause| *cause != 0))
+        self.caller()
+            .into_iter()
+            .chain(legs.into_iter().rev())
+            .find_map(|c| c.cause.filter(|cause| *cause != 0))
     }
 }
 

@@ -44,6 +44,8 @@ impl Tracker {
             ChannelEvent::AttendedTransfer { transferer, consultation } => {
                 self.attended(now, wall, &transferer, &consultation);
             }
+            // It says nothing of its call: only a channel that is known has another name now.
+            ChannelEvent::Renamed { channel: info } if !self.of_channel.contains_key(&info.unique_id) => {}
             ChannelEvent::Renamed { channel: info } => {
                 let outside = self.trunks.leads_outside(&info.name);
                 self.with(now, wall, &info, false, |open, info| {
@@ -155,19 +157,16 @@ impl Tracker {
         let other = dialling.filter(|into| *into != dialled);
         let is_caller = self.calls.get(&dialled).and_then(|c| c.open.caller()).map(|c| &c.unique_id);
         let picks_up = other.filter(|_| is_caller == Some(&to.unique_id));
-        let number = match (picks_up, &from) {
-            (Some(into), Some(from)) if is_dialplan_word(&from.exten) => {
-                self.calls.get(&into).map_or_else(String::new, |c| c.open.dialled_first().to_owned())
+        let Some(into) = picks_up else {
+            if let Some(channel) = self.calls.get_mut(&dialled).and_then(|c| c.open.channel(&to.unique_id)) {
+                channel.dial(&to.number);
             }
-            (Some(_), Some(from)) => from.exten.clone(),
-            _ => to.number.clone(),
+            return;
         };
-        if let Some(channel) = self.calls.get_mut(&dialled).and_then(|c| c.open.channel(&to.unique_id)) {
-            channel.dial(&number);
-        }
-        if let Some(into) = picks_up {
-            self.join(now, dialled, Join { into, reason: EndReason::Pickup, at: wall });
-        }
+        let exten = from.map_or_else(String::new, |from| from.exten);
+        let first = self.calls.get(&into).map_or("", |call| call.open.dialled_first());
+        let number = if is_dialplan_word(&exten) { first.to_owned() } else { exten };
+        self.join(now, dialled, Join { into, reason: EndReason::Pickup, at: wall, number });
     }
 
     fn dial_end(&mut self, now: Instant, wall: i64, to: &ChannelInfo, status: DialStatus) {
@@ -196,24 +195,19 @@ impl Tracker {
         }
         let number = self.calls.get_mut(&into).and_then(|c| c.open.channel(&target.unique_id));
         let number = number.map_or_else(String::new, |c| c.called_as.clone());
-        if let Some(channel) = self.calls.get_mut(&picking).and_then(|c| c.open.channel(&by.unique_id)) {
-            channel.dial(&number);
-        }
-        self.join(now, picking, Join { into, reason: EndReason::Pickup, at: wall });
+        self.join(now, picking, Join { into, reason: EndReason::Pickup, at: wall, number });
     }
 
-    fn attended(
-        &mut self,
-        now: Instant,
-        wall: i64,
-        transferer: &ChannelInfo,
-        consultation: &ChannelInfo,
-    ) {
+    fn attended(&mut self, now: Instant, wall: i64, transferer: &ChannelInfo, consultation: &ChannelInfo) {
         let stays = self.with(now, wall, transferer, false, |_, _| {});
         let ends = self.with(now, wall, consultation, false, |_, _| {});
         match (stays, ends) {
             (Some(into), Some(ends)) if into != ends => {
-                self.join(now, ends, Join { into, reason: EndReason::Transferred, at: wall });
+                self.join(
+                    now,
+                    ends,
+                    Join { into, reason: EndReason::Transferred, at: wall, number: String::new() },
+                );
             }
             (Some(key), _) => {
                 if let Some(call) = self.calls.get_mut(&key) {
@@ -227,8 +221,13 @@ impl Tracker {
 
     /// What becomes of the call is told when it is quiet, with all that belongs to the same moment.
     fn join(&mut self, now: Instant, key: u64, join: Join) {
-        if let Some(call) = self.calls.get_mut(&key) {
-            call.joins.get_or_insert(join);
+        let into = join.into;
+        let Some(call) = self.calls.get_mut(&key) else { return };
+        if call.joins.is_none() {
+            call.joins = Some(join);
+            if let Some(into) = self.calls.get_mut(&into) {
+                into.awaits.push(key);
+            }
         }
         self.touch(key, now);
     }

@@ -79,7 +79,9 @@ pub enum Warning {
         seen: String,
     },
     /// The table of calls is full.
-    #[error("more than {limit} calls at a time: {given_up} of which nothing was heard for longest were given up")]
+    #[error(
+        "more than {limit} calls at a time: {given_up} of which nothing was heard for longest were given up"
+    )]
     TableFull {
         /// [`MAX_CALLS`].
         limit: usize,
@@ -118,15 +120,19 @@ struct Call {
     doubted: Option<Instant>,
     /// It goes on in another call.
     joins: Option<Join>,
+    /// Calls that go on in this one and were not looked at yet.
+    awaits: Vec<u64>,
     /// Its entry in `due`.
     armed: Instant,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Join {
     into: u64,
     reason: EndReason,
     at: i64,
+    /// The number by which the leg was called that a pickup takes over.
+    number: String,
 }
 
 impl Tracker {
@@ -253,7 +259,8 @@ impl Tracker {
             });
             if missing {
                 for channel in &mut call.open.channels {
-                    if !listed.contains(&*channel.unique_id) && channel.seen.is_some_and(|seen| seen < asked) {
+                    if !listed.contains(&*channel.unique_id) && channel.seen.is_some_and(|seen| seen < asked)
+                    {
                         channel.seen = None;
                     }
                 }
@@ -292,7 +299,10 @@ impl Tracker {
         }
         let armed = now + ORPHAN;
         self.due.insert((armed, key));
-        self.calls.insert(key, Call { open, seen: now, dirty: None, doubted: None, joins: None, armed });
+        self.calls.insert(
+            key,
+            Call { open, seen: now, dirty: None, doubted: None, joins: None, awaits: Vec::new(), armed },
+        );
         key
     }
 
@@ -320,7 +330,8 @@ impl Tracker {
             return;
         }
         // Several at a time: looking for the oldest costs a walk over all.
-        let mut oldest: Vec<(Instant, u64)> = self.calls.iter().map(|(key, call)| (call.seen, *key)).collect();
+        let mut oldest: Vec<(Instant, u64)> =
+            self.calls.iter().map(|(key, call)| (call.seen, *key)).collect();
         oldest.sort_unstable();
         oldest.truncate((self.max_calls / 64).max(1));
         let warning = Warning::TableFull { limit: self.max_calls, given_up: oldest.len() };
@@ -330,6 +341,3 @@ impl Tracker {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

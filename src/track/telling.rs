@@ -11,7 +11,16 @@ impl Tracker {
     pub(super) fn settle(&mut self, now: Instant, key: u64, wall: i64, found: bool) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.dirty = None;
-        let join = call.joins.filter(|join| join.into != key);
+        // What joins it at the same moment comes first, or it could be over before.
+        let awaits = std::mem::take(&mut call.awaits);
+        if !awaits.is_empty() {
+            self.touch(key, now);
+            for other in awaits {
+                self.settle(now, other, wall, false);
+            }
+            return;
+        }
+        let join = call.joins.clone().filter(|join| join.into != key);
         let join = join.filter(|join| self.calls.contains_key(&join.into));
         let Some(call) = self.calls.get_mut(&key) else { return };
         let over = call.open.is_over() || join.is_some();
@@ -30,7 +39,8 @@ impl Tracker {
         match join {
             Some(join) => self.merge(now, key, join),
             None if over => {
-                let end = self.calls.get(&key).and_then(|c| c.open.channels.iter().filter_map(|c| c.gone).max());
+                let end =
+                    self.calls.get(&key).and_then(|c| c.open.channels.iter().filter_map(|c| c.gone).max());
                 self.finish(now, key, EndReason::Hangup, end.unwrap_or(wall), false);
             }
             None => self.rearm(key),
@@ -56,10 +66,17 @@ impl Tracker {
             .then(|| call.open.transfer_to_last_leg(join.at, call.open.id.clone()));
         let events = call.open.ending(join.reason, join.at, false);
         self.tell(events);
-        let Some(call) = self.calls.remove(&key) else { return };
+        let Some(mut call) = self.calls.remove(&key) else { return };
         self.due.remove(&(call.armed, key));
         let ids = call.open.linked_ids.clone();
-        let (over, left) = call.open.channels.into_iter().partition(|c| c.gone.is_some() && c.talked.is_none());
+        if join.reason == EndReason::Pickup
+            && let Some(caller) = call.open.caller.clone()
+            && let Some(channel) = call.open.channel(&caller)
+        {
+            channel.dial(&join.number);
+        }
+        let (over, left) =
+            call.open.channels.into_iter().partition(|c| c.gone.is_some() && c.talked.is_none());
         let over: Vec<Channel> = over;
         for channel in over {
             self.of_channel.remove(&channel.unique_id);

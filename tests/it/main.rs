@@ -1,3 +1,5 @@
 //! Everything that needs more than one module, in one test binary. No PBX is needed.
 
+mod following;
 mod layers;
+mod track;
