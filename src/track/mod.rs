@@ -235,8 +235,12 @@ impl Tracker {
     /// What it has and we do not begins now; what we have and it does not ends after [`VANISH`]. All that is `synthetic`.
     pub fn snapshot(&mut self, now: Instant, wall: i64, asked: Instant, channels: &[ChannelInfo]) {
         let mut news = BTreeSet::new();
-        for info in channels {
-            let young = info.start.is_some_and(|start| wall - start < VANISH.as_millis() as i64);
+        // The one that began a call first: who is there before him would be taken for the caller.
+        let (first, rest): (Vec<_>, Vec<_>) = channels.iter().partition(|c| c.unique_id == c.linked_id);
+        for info in first.into_iter().chain(rest) {
+            // While events come, what is young will tell of itself: the list can be faster than its event.
+            let age = info.start.map(|start| wall - start);
+            let young = self.compared && age.is_some_and(|age| age < VANISH.as_millis() as i64);
             let known = self.of_channel.get(&info.unique_id).and_then(|key| self.calls.get_mut(key));
             let fresh = known.is_none_or(|call| {
                 call.seen = call.seen.max(now);

@@ -26,7 +26,7 @@ impl Tracker {
         let over = call.open.is_over() || join.is_some();
         let began = call.open.caller().is_some_and(|c| c.created);
         let waits_for_snapshot = !self.compared && !began && !found && join.is_none();
-        if !call.open.announced && (waits_for_snapshot || !call.open.announce(over || found)) {
+        if !call.open.announced && (waits_for_snapshot || !call.open.announce(over)) {
             if over && !waits_for_snapshot {
                 self.forget(now, key);
             } else {
@@ -142,15 +142,17 @@ impl OpenCall {
     /// of ours calls and it cannot be known yet where to. `now_or_never`: do not wait for that.
     fn announce(&mut self, now_or_never: bool) -> bool {
         let Some(caller) = self.caller() else { return false };
-        let first = self.legs().next();
+        // A phone that rings beside its owner's mobile is a phone of ours that was called.
+        let called = self.legs().count();
+        let outside = self.legs().filter(|leg| leg.outside).count();
         // Dialled by the PBX itself, a trunk is where the call goes to.
-        let direction = match (caller.outside, caller.dialled, first) {
+        let direction = match (caller.outside, caller.dialled, called) {
             (true, true, _) => Direction::Out,
             (true, false, _) => Direction::In,
-            (false, _, Some(leg)) if leg.outside => Direction::Out,
-            (false, _, Some(_)) => Direction::Internal,
-            (false, _, None) if now_or_never || self.app_answered.is_some() => Direction::Internal,
-            (false, _, None) => return false,
+            (false, _, 0) if now_or_never || self.app_answered.is_some() => Direction::Internal,
+            (false, _, 0) => return false,
+            (false, _, called) if called == outside => Direction::Out,
+            (false, _, _) => Direction::Internal,
         };
         let ours = direction != Direction::In && !caller.outside && !caller.extension.is_empty();
         let callfrom = if ours { caller.extension.clone() } else { caller.number.clone() };

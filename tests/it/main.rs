@@ -1,5 +1,6 @@
 //! Everything that needs more than one module, in one test binary. No PBX is needed.
 
+mod ami;
 mod following;
 mod layers;
 mod track;
