@@ -242,7 +242,9 @@ impl OpenCall {
         let about = self.answered_as.clone().unwrap_or(unanswered);
         let picked_up = reason == EndReason::Pickup;
         let disposition = if picked_up { Disposition::Answered } else { self.disposition() };
-        let cause = self.hangup_cause();
+        // Nobody hung up; whether its first channel's end came in the same moment is chance.
+        let joined = picked_up || reason == EndReason::Transferred;
+        let cause = if joined { None } else { self.hangup_cause() };
         let legs = self.leg_records(end);
         let mut events: Vec<CallEvent> = [EventKind::Disconnected, EventKind::Cdr]
             .map(|kind| CallEvent {

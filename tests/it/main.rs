@@ -4,3 +4,4 @@ mod ami;
 mod following;
 mod layers;
 mod track;
+mod track_cases;

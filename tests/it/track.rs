@@ -56,7 +56,7 @@ fn oracle_agrees() {
     assert_eq!(oracle.len(), 13);
     for (name, hooks) in oracle {
         let told = play(&corpus(&tests_folder().join(format!("corpus/{name}.ami"))));
-        let ours: Vec<String> = told.iter().filter_map(|e| as_hook(e)).collect();
+        let ours: Vec<String> = told.iter().filter_map(as_hook).collect();
         let mut theirs = Vec::new();
         for hook in &hooks {
             let party = |target: &Value| {
