@@ -86,8 +86,12 @@ pub(super) struct Channel {
     pub(super) cause: Option<u16>,
     pub(super) ringing_told: bool,
     pub(super) connected_told: bool,
+    /// The last event or snapshot with it; `None` when it was restored and not heard of since.
     #[serde(skip)]
     pub(super) seen: Option<Instant>,
+    /// The last snapshot did not hold it, and nothing was heard of it since.
+    #[serde(skip)]
+    pub(super) doubted: bool,
 }
 
 impl Channel {
@@ -114,6 +118,7 @@ impl Channel {
             ringing_told: false,
             connected_told: false,
             seen: None,
+            doubted: false,
         }
     }
 

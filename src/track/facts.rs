@@ -108,6 +108,7 @@ impl Tracker {
         if let Some(channel) = call.open.channel(&info.unique_id) {
             channel.learn(info, its_own, wall);
             channel.seen = Some(now);
+            channel.doubted = false;
         }
         fact(&mut call.open, info);
         self.touch(key, now);

@@ -241,35 +241,29 @@ impl Tracker {
             // While events come, what is young will tell of itself: the list can be faster than its event.
             let age = info.start.map(|start| wall - start);
             let young = self.compared && age.is_some_and(|age| age < VANISH.as_millis() as i64);
-            let known = self.of_channel.get(&info.unique_id).and_then(|key| self.calls.get_mut(key));
-            let fresh = known.is_none_or(|call| {
-                call.seen = call.seen.max(now);
-                let channel = call.open.channel(&info.unique_id);
-                channel.is_some_and(|c| c.seen.replace(now).is_none() && c.gone.is_none())
-            });
-            if fresh && let Some(key) = self.learn_present(now, wall, info) {
-                match young {
-                    true => self.touch(key, now),
-                    false => _ = news.insert(key),
+            let fresh = match self.of_channel.get(&info.unique_id).and_then(|key| self.calls.get_mut(key)) {
+                Some(call) => {
+                    call.seen = call.seen.max(now);
+                    let channel = call.open.channel(&info.unique_id);
+                    channel.is_some_and(|c| c.seen.replace(now).is_none() && c.gone.is_none())
                 }
+                None => !young,
+            };
+            if fresh {
+                news.extend(self.learn_present(now, wall, info));
             }
         }
         let listed: BTreeSet<&str> = channels.iter().map(|c| c.unique_id.as_str()).collect();
         let keys: Vec<u64> = self.calls.keys().copied().collect();
         for key in keys {
             let Some(call) = self.calls.get_mut(&key) else { continue };
-            let missing = call.open.channels.iter().any(|c| {
-                c.gone.is_none() && c.seen.is_none_or(|seen| seen < asked) && !listed.contains(&*c.unique_id)
-            });
-            if missing {
-                for channel in &mut call.open.channels {
-                    if !listed.contains(&*channel.unique_id) && channel.seen.is_some_and(|seen| seen < asked)
-                    {
-                        channel.seen = None;
-                    }
-                }
-                call.doubted = Some(now + VANISH);
+            for channel in &mut call.open.channels {
+                let listed = listed.contains(&*channel.unique_id);
+                channel.doubted =
+                    !listed && channel.seen.is_none_or(|seen| seen < asked) && channel.gone.is_none();
             }
+            let missing = call.open.channels.iter().any(|c| c.doubted);
+            call.doubted = missing.then_some(now + VANISH);
             self.rearm(key);
         }
         self.compared = true;
@@ -282,7 +276,7 @@ impl Tracker {
     fn give_up_doubted(&mut self, now: Instant, key: u64, wall: i64) {
         let Some(call) = self.calls.get_mut(&key) else { return };
         call.doubted = None;
-        for channel in call.open.channels.iter_mut().filter(|c| c.seen.is_none()) {
+        for channel in call.open.channels.iter_mut().filter(|c| c.doubted) {
             channel.gone.get_or_insert(wall);
         }
         if call.open.is_over() {

@@ -133,7 +133,7 @@ fn a_link_that_opens_in_the_middle_of_a_call() {
             Output::Snapshot { at, channels, .. } => {
                 assert_eq!(channels.len(), 2);
                 follower.pass_until(at - START);
-                follower.snapshot(&channels);
+                follower.snapshot(at - START, &channels);
             }
             Output::Event(at, event) => follower.take(at - START, *event),
             _ => {}
@@ -289,3 +289,48 @@ fn kind(event: &ChannelEvent) -> String {
     let text = format!("{event:?}");
     text.split(['(', ' ']).next().unwrap_or_default().to_owned()
 }
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a peer sends, and however it is cut, the session waits or is over.
+    #[test]
+    fn no_bytes_bring_it_down(
+        words in proptest::collection::vec((0usize..WORDS.len(), 0usize..40), 0..40),
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..20),
+    ) {
+        let mut now = Instant::now();
+        let mut session = Session::new(now, account("a", "b"));
+        session.handle_bytes(now, START, b"Asterisk Call Manager/11.0.0\r\n");
+        for (word, cut) in words {
+            let word = WORDS[word].as_bytes();
+            let cut = cut.min(word.len());
+            session.handle_bytes(now, START, &word[..cut]);
+            session.handle_bytes(now, START, &word[cut..]);
+            now += Duration::from_secs(1);
+            session.handle_timeout(now);
+            let (_, said) = drain(&mut session);
+            let last = said.last();
+            proptest::prop_assert!(matches!(last, Some(Output::Wait(_) | Output::Closed)), "{:?}", last);
+        }
+        session.handle_bytes(now, START, &bytes);
+        session.handle_eof();
+        proptest::prop_assert!(matches!(drain(&mut session).1.last(), Some(Output::Closed)));
+    }
+}
+
+const WORDS: &[&str] = &[
+    "Response: Success\r\nActionID: 1\r\nChallenge: 1\r\n\r\n",
+    "Response: Success\r\nActionID: 2\r\n\r\n",
+    "Response: Error\r\nActionID: 3\r\nMessage: Permission denied\r\n\r\n",
+    "Event: CoreShowChannel\r\nActionID: 3\r\nUniqueid: 1\r\nDuration: 99999999999999999999:1\r\n\r\n",
+    "Event: CoreShowChannel\r\nActionID: 3\r\nUniqueid: 1\r\nDuration: 9223372036854775807\r\n\r\n",
+    "Event: CoreShowChannelsComplete\r\nActionID: 3\r\n\r\n",
+    "Event: Hangup\r\nUniqueid: \u{fc}\r\nCause: 99999\r\nChanVariable: =\r\n\r\n",
+    "Event: Rename\r\nUniqueid: 1\r\nChannel: ;;//--\r\nNewname: -;1\r\n\r\n",
+    "\r\n\r\n",
+    ":\r\n\r\n",
+    "\r\n",
+    ": : :",
+    "Event",
+];

@@ -181,8 +181,9 @@ impl Follower {
         self.pass_until(at);
     }
 
-    pub(crate) fn snapshot(&mut self, channels: &[ChannelInfo]) {
-        self.tracker.snapshot(self.now(), self.wall(), self.now(), channels);
+    /// The answer to a question of that time.
+    pub(crate) fn snapshot(&mut self, asked: i64, channels: &[ChannelInfo]) {
+        self.tracker.snapshot(self.now(), self.wall(), self.base + ms(asked), channels);
         self.pass_until(self.at);
     }
 

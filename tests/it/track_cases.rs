@@ -84,6 +84,17 @@ fn directions() {
     }
 }
 
+/// An analogue line knows no number: the one that is dialled first is the called one.
+#[test]
+fn a_caller_without_a_dialled_number() {
+    let (a, b) = (channel("a", "a", TRUNK, "0612", "s"), channel("b", "a", "PJSIP/201-1", "31", "s"));
+    let told = play(&[
+        vec![created(&a), created(&b), dials(&a, &b), rings(&b)],
+        vec![hangs_up(&b, 0), hangs_up(&a, 0)],
+    ]);
+    assert!(told.starts_with("A call in 0612 > 31 at -\nA ringing in 0612 > 31 at 201\n"), "{told}");
+}
+
 /// A phone of ours that waits in the dialplan: whether it calls outside is not known yet, so `call` waits, too.
 #[test]
 fn a_direction_never_changes() {
@@ -147,6 +158,46 @@ B cdr in 0612 > 204 at 204
     assert_eq!(told, expected);
 }
 
+/// The one who transfers was called by the PBX itself (click-to-dial), and everybody hangs up in the same moment.
+#[test]
+fn a_transfer_and_the_end_in_one_moment() {
+    let outside = channel("x", "x", TRUNK, "0612", "500");
+    let phone = channel("t1", "x", "PJSIP/201-1", "500", "s");
+    let consults = channel("t2", "t2", "PJSIP/201-2", "201", "s");
+    let target = channel("c", "t2", "PJSIP/203-1", "203", "s");
+    let told = play(&[
+        vec![created(&outside), created(&phone), dials(&outside, &phone), rings(&phone)],
+        vec![enters(&outside, "1"), enters(&phone, "1")],
+        vec![created(&consults), E::DialBegin { from: None, to: consults.clone() }, rings(&consults)],
+        vec![created(&target), dials(&consults, &target), rings(&target)],
+        vec![enters(&consults, "2"), enters(&target, "2")],
+        vec![
+            enters(&outside, "2"),
+            E::AttendedTransfer { transferer: phone.clone(), consultation: consults.clone() },
+            hangs_up(&phone, 16),
+            hangs_up(&consults, 16),
+            hangs_up(&outside, 16),
+            hangs_up(&target, 16),
+        ],
+    ]);
+    let expected = "A call in 0612 > 500 at -
+A ringing in 0612 > 500 at 201
+A connected in 0612 > 500 at 201
+B call internal 201 > 203 at 201
+B ringing internal 201 > 203 at 203
+B connected internal 201 > 203 at 203
+B disconnected internal 201 > 203 at 203, answered transferred -
+B cdr internal 201 > 203 at 203
+    leg 203 at 203, answered
+A transferred in 0612 > 203 at 203, other B
+A disconnected in 0612 > 203 at 203, answered hangup 16
+A cdr in 0612 > 203 at 203
+    leg 500 at 201, answered
+    leg 203 at 203, answered
+";
+    assert_eq!(told, expected);
+}
+
 /// Whoever meets in a conference keeps his own call.
 #[test]
 fn a_conference_joins_no_calls() {
@@ -192,6 +243,22 @@ A cdr in 0611 > 500 at 202
     leg 500 at 202, answered
 ";
     assert_eq!(told, expected);
+}
+
+#[test]
+fn a_channel_with_another_name() {
+    let (a, b) = (channel("a", "a", TRUNK, "0611", "500"), channel("b", "a", "PJSIP/201-1", "500", "s"));
+    let renamed = ChannelInfo { linked_id: String::new(), ..channel("b", "b", "PJSIP/209-1", "", "") };
+    let stranger = ChannelInfo { unique_id: "z".into(), ..renamed.clone() };
+    let told = play(&[
+        vec![created(&a), created(&b), dials(&a, &b)],
+        vec![E::Renamed { channel: renamed }, E::Renamed { channel: stranger }, rings(&b)],
+        vec![hangs_up(&b, 0), hangs_up(&a, 0)],
+    ]);
+    assert!(
+        told.starts_with("A call in 0611 > 500 at -\nA ringing in 0611 > 500 at 209\nA disconnected"),
+        "{told}"
+    );
 }
 
 /// FreeSWITCH says of both legs at once that they hear each other.

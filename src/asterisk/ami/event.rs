@@ -80,10 +80,14 @@ pub fn present_channel(block: &Block<'_>, wall: i64) -> Option<ChannelInfo> {
     let mut info = channel(block, "")?;
     let bridge = text(block, "BridgeId");
     info.bridge = (!bridge.is_empty()).then_some(bridge);
-    let clock = block.text("Duration");
-    let seconds = clock.split(':').try_fold(0i64, |sum, part| Some(sum * 60 + part.parse::<i64>().ok()?));
-    info.start = seconds.map(|seconds| wall - seconds * 1000);
+    info.start =
+        duration(&block.text("Duration")).and_then(|seconds| wall.checked_sub(seconds.checked_mul(1000)?));
     Some(info)
+}
+
+/// Seconds of `01:02:03`.
+fn duration(clock: &str) -> Option<i64> {
+    clock.split(':').try_fold(0i64, |sum, part| sum.checked_mul(60)?.checked_add(part.parse().ok()?))
 }
 
 /// The channel that an event describes under a prefix. Asterisk repeats the whole description in every event.
