@@ -5,3 +5,4 @@ mod following;
 mod layers;
 mod track;
 mod track_cases;
+mod track_limits;
