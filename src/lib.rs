@@ -10,7 +10,8 @@
 //! | [`call`] | one call, whatever the PBX | `terms` |
 //! | [`webhook`] | request, answer, exchange, signature, address policy | `terms` |
 //! | [`guard`] | lockout after wrong codes | `terms` |
-//! | [`asterisk`] | FastAGI: codec, commands, session | `call`, `terms` |
+//! | [`track`] | follows a PBX's calls: channel events in, call events out | `terms` |
+//! | [`asterisk`] | FastAGI and AMI: codecs, commands, sessions | `call`, `track`, `terms` |
 //! | [`freeswitch`] | the event socket: codec, commands, outbound session | `call`, `terms` |
 //! | [`config`] | the file: one table of keys, every problem at once | pure modules |
 //! | [`io`] | listeners, the loop that drives one call, one HTTP hop | `config`, pure modules |
@@ -30,4 +31,5 @@ pub mod io;
 pub mod stage;
 pub mod store;
 pub mod terms;
+pub mod track;
 pub mod webhook;

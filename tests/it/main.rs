@@ -2,6 +2,7 @@
 
 mod agi;
 mod agi_limits;
+mod ami;
 mod calls;
 mod canary;
 mod cli_call;
@@ -14,7 +15,11 @@ mod esl;
 mod esl_channel;
 mod esl_cross;
 mod esl_wire;
+mod following;
 mod layers;
 mod program;
 mod readme;
+mod track;
+mod track_cases;
+mod track_limits;
 mod webhook;
