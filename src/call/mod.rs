@@ -28,6 +28,10 @@ use crate::terms::{
 /// How long the PBX may take to take the answer and go.
 const FINISH_TIME: Duration = Duration::from_secs(5);
 
+/// How long behind its deadline a call may still write to the PBX. The dialplan's guard fires 3 s behind it; whoever was
+/// frozen and wakes up later than that would write onto a caller who talks to somebody.
+const TOO_LATE: Duration = Duration::from_secs(2);
+
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Input {
@@ -243,6 +247,9 @@ impl Call {
 
     /// Something happened.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
+        if self.is_underway() && now >= self.deadline + TOO_LATE {
+            return self.abandon(now);
+        }
         match input {
             Input::Done(id, outcome) if self.running == Some(id) => {
                 self.running = None;
@@ -265,7 +272,9 @@ impl Call {
         if now < self.deadline {
             return;
         }
-        if self.is_underway() {
+        if self.is_underway() && now >= self.deadline + TOO_LATE {
+            self.abandon(now);
+        } else if self.is_underway() {
             self.cut(now, What::Deadline, Reason::Timeout, "the time for the whole call was over");
         } else if self.state == State::AwaitLeave {
             self.note(
@@ -391,6 +400,14 @@ impl Call {
             self.cancel_ask();
             self.fail(now, Failure::new(reason, detail));
         }
+    }
+
+    /// The dialplan has gone on without us: nothing may be written any more.
+    fn abandon(&mut self, now: Instant) {
+        self.note(now, What::Deadline);
+        self.cancel_ask();
+        self.journal.reason = Reason::Timeout;
+        self.close(now);
     }
 
     /// The PBX's connection ended before we were done.

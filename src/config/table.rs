@@ -369,8 +369,8 @@ const IVR: &[Key] = &[
         "Another time between digits, where it must be shorter or longer.",
     ),
     key("attempts", Kind::Count(1, 10), "3", "How many entries a caller has."),
-    key("min_digits", Kind::Count(1, 128), "1", "A shorter entry is wrong, and your server is not asked."),
-    key("max_digits", Kind::Count(1, 128), "8", "The entry ends here. `#` ends it earlier."),
+    key("min_digits", Kind::Count(1, 127), "1", "A shorter entry is wrong, and your server is not asked."),
+    key("max_digits", Kind::Count(1, 127), "8", "The entry ends here. `#` ends it earlier."),
     optional(
         "pattern",
         Kind::Pattern,

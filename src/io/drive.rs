@@ -262,6 +262,7 @@ impl<S: Session> Driver<S> {
             What::PbxRefused { what, reply } => {
                 tracing::warn!(pbx = self.pbx.as_str(), what, reply, "the PBX refused something")
             }
+            What::Dialplan { advice } => self.worker.shared.warn_of_dialplan(advice),
             What::ProtocolError { detail } => {
                 tracing::warn!(pbx = self.pbx.as_str(), detail, "a PBX is out of step")
             }

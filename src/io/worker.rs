@@ -18,8 +18,8 @@ use super::listen::{Gate, accept};
 use super::registry::{Keeper, Registry};
 use crate::terms::Pbx;
 
-/// Sound files that are missing are told once each, up to so many: the name comes from the configuration alone.
-const TOLD_SOUNDS: usize = 1000;
+/// What is wrong on the PBX's side is told once each, up to so many.
+const TOLD: usize = 1000;
 
 /// What all workers share.
 pub struct Shared {
@@ -33,7 +33,7 @@ pub struct Shared {
     pub cut: CancellationToken,
     /// Calls that are open.
     pub(super) open: AtomicUsize,
-    told_sounds: Mutex<HashSet<String>>,
+    told: Mutex<HashSet<String>>,
 }
 
 impl Shared {
@@ -45,7 +45,7 @@ impl Shared {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             open: AtomicUsize::new(0),
-            told_sounds: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -55,11 +55,20 @@ impl Shared {
     }
 
     pub(super) fn warn_of_missing_sound(&self, prompt: &str) {
-        let mut told = self.told_sounds.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TOLD_SOUNDS && !told.contains(prompt) {
-            told.insert(prompt.to_owned());
+        if self.tell_once(prompt) {
             tracing::warn!(sound = prompt, "the PBX has no such sound file; callers hear silence instead");
         }
+    }
+
+    pub(super) fn warn_of_dialplan(&self, advice: &str) {
+        if self.tell_once(advice) {
+            tracing::warn!(advice, "the dialplan asks in a way that works, but not always");
+        }
+    }
+
+    fn tell_once(&self, text: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < TOLD && told.insert(text.to_owned())
     }
 }
 
