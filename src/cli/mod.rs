@@ -5,6 +5,7 @@
 
 mod check;
 mod explain;
+mod lint;
 mod lockout;
 mod log;
 mod place;
@@ -42,6 +43,7 @@ enum Command {
     Run(run::Run),
     Check(check::Check),
     Explain(explain::Explain),
+    Lint(lint::Lint),
     Lockout(lockout::Lockout),
 }
 
@@ -86,6 +88,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Run(run) => run.run(),
         Command::Check(check) => check.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Lint(lint) => lint.run(),
         Command::Lockout(lockout) => lockout.run(),
     }
 }

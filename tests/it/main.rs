@@ -3,6 +3,7 @@
 mod agi;
 mod agi_limits;
 mod cli_check;
+mod cli_lint;
 mod config;
 mod config_docs;
 mod dialogue;
