@@ -9,6 +9,7 @@ mod listen;
 mod registry;
 mod worker;
 
+pub use ask::ask_once;
 pub use flight::Answers;
 pub use http::{Http, tls_settings};
 pub use registry::{Admission, Hook, Keeper, Registry};

@@ -8,6 +8,7 @@ mod canary;
 mod cli_call;
 mod cli_check;
 mod cli_demo;
+mod cli_lint;
 mod config;
 mod config_docs;
 mod dialogue;
