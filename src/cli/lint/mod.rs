@@ -131,7 +131,7 @@ impl Lint {
         }
         let mut text = format!("[webhook.lint]\nurl = {}\n", toml::Value::from(url.as_str()));
         if url.contains("{code") {
-            text.push_str("[webhook.lint.ivr]\nmax_digits = 128\n");
+            text.push_str("[webhook.lint.ivr]\nmax_digits = 127\n");
         }
         text.push_str("[webhook.lint.caller_name]\n");
         let config =
