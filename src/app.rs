@@ -21,6 +21,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// A running daemon.
 pub struct App {
     shared: Arc<Shared>,
+    /// What it started with: listeners and store are still these.
     config: Config,
     address: SocketAddr,
     workers: Vec<JoinHandle<()>>,
@@ -77,14 +78,16 @@ impl App {
         Lockouts(self.shared.clone())
     }
 
-    /// Takes a new configuration. Calls that are open keep what they began with. Returns the changed keys that only a
-    /// restart applies.
-    pub fn reload(&mut self, config: Config) -> Vec<&'static str> {
+    /// Takes a new configuration. Calls that are open keep what they began with. Returns the keys that are another than
+    /// at the start and that only a restart applies.
+    ///
+    /// # Errors
+    /// Without a listener, as at the start: nobody could ask any more. Nothing was changed then.
+    pub fn reload(&mut self, config: &Config) -> Result<Vec<&'static str>, StartError> {
+        config.fastagi.as_ref().ok_or(StartError::NoListener)?;
         let before = self.shared.registry.load_full();
-        let waiting = self.config.needs_restart(&config);
-        self.shared.registry.store(Arc::new(registry(&config, Some(&before))));
-        self.config = config;
-        waiting
+        self.shared.registry.store(Arc::new(registry(config, Some(&before))));
+        Ok(self.config.needs_restart(config))
     }
 
     /// Stops: the listener first, then up to `patience` for the calls that are open, then the rest with `shutdown`.

@@ -141,11 +141,14 @@ fn reload(app: &mut App, file: &ConfigFile) {
     match file.load() {
         Ok(config) => {
             tell_warnings(&config);
-            let webhooks = config.webhooks.len();
-            let waiting = app.reload(config);
-            tracing::info!(webhooks, "read the configuration again");
-            if !waiting.is_empty() {
-                tracing::warn!(keys = waiting.join(", "), "these changed keys need a restart");
+            match app.reload(&config) {
+                Ok(waiting) => {
+                    tracing::info!(webhooks = config.webhooks.len(), "read the configuration again");
+                    if !waiting.is_empty() {
+                        tracing::warn!(keys = waiting.join(", "), "these changed keys need a restart");
+                    }
+                }
+                Err(error) => tracing::error!("nothing was changed: {error}"),
             }
         }
         Err(problems) => {

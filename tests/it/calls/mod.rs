@@ -16,5 +16,7 @@ mod daemon;
 mod faults;
 mod outcomes;
 mod pbx;
+mod running;
+mod signals;
 mod table;
 mod web;
