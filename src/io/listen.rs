@@ -29,20 +29,34 @@ const UNOPENED_PER_PEER: usize = 512;
 /// How long nothing is accepted when there is no descriptor or memory left. Calls that end give some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// At most one line about refused connections in this time.
+/// At most one line in this time about refused connections, and one about those that cannot be accepted.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts connections, for all workers.
 #[derive(Debug, Default)]
 pub(super) struct Gate {
     unopened: Mutex<HashMap<IpAddr, usize>>,
-    refused: Mutex<Refused>,
+    refused: Mutex<Rarely>,
+    failed: Mutex<Rarely>,
 }
 
+/// Counts what would fill the log.
 #[derive(Debug, Default)]
-struct Refused {
+struct Rarely {
     since_told: u64,
     told: Option<Instant>,
+}
+
+impl Rarely {
+    /// One more; how many since the last line, when it is time for one.
+    fn tell(&mut self) -> Option<u64> {
+        self.since_told += 1;
+        if self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+            return None;
+        }
+        self.told = Some(Instant::now());
+        Some(std::mem::take(&mut self.since_told))
+    }
 }
 
 impl Gate {
@@ -58,11 +72,14 @@ impl Gate {
     }
 
     fn refuse(&self, peer: SocketAddr, why: &str) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.since_told += 1;
-        if refused.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
-            tracing::warn!(%peer, why, count = refused.since_told, "refused a FastAGI connection");
-            *refused = Refused { since_told: 0, told: Some(Instant::now()) };
+        if let Some(count) = self.refused.lock().unwrap_or_else(PoisonError::into_inner).tell() {
+            tracing::warn!(%peer, why, count, "refused a FastAGI connection");
+        }
+    }
+
+    fn fail(&self, error: &io::Error) {
+        if let Some(count) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).tell() {
+            tracing::error!(%error, count, "cannot accept calls now; trying again");
         }
     }
 }
@@ -122,7 +139,7 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: std::net::TcpListener, 
             Ok((stream, peer)) => admit(&worker, &gate, &calls, stream, peer),
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "cannot accept calls now; trying again");
+                gate.fail(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }

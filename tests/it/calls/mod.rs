@@ -14,6 +14,7 @@
 
 mod daemon;
 mod faults;
+mod listener;
 mod outcomes;
 mod pbx;
 mod running;
