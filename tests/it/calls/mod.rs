@@ -20,4 +20,5 @@ mod pbx;
 mod running;
 mod signals;
 mod table;
+mod tls;
 mod web;
