@@ -170,10 +170,15 @@ fn take_notice(lockouts: &Lockouts, notice: Notice) {
     match notice {
         Notice::Loaded(codes) => {
             let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let mut restored = 0;
             for code in codes {
                 let then = Duration::from_millis(u64::try_from(code.at).unwrap_or(0));
                 let age = wall.saturating_sub(then);
-                lockouts.with(&code.webhook, |lockout| lockout.restore(now, &code.caller, age));
+                let known = lockouts.with(&code.webhook, |lockout| lockout.restore(now, &code.caller, age));
+                restored += usize::from(known.is_some());
+            }
+            if restored > 0 {
+                tracing::info!(codes = restored, "wrong codes of before this start count");
             }
         }
         Notice::Cleared { webhook, caller } => {

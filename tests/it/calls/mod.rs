@@ -15,6 +15,7 @@
 mod daemon;
 mod faults;
 mod listener;
+mod lockout;
 mod outcomes;
 mod pbx;
 mod running;
