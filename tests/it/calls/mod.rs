@@ -19,6 +19,7 @@ mod lockout;
 mod outcomes;
 mod pbx;
 mod running;
+mod secrecy;
 mod signals;
 mod table;
 mod tls;
