@@ -14,8 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchhook::terms::{
-    Body, CallerId, Channel, Code, DestinationRule, Facts, Ivr, Method, Number, NumberFormat, Numbers, Place,
-    Template, VarName, Webhook, WebhookName,
+    Body, CallerId, Channel, Code, Codes, DestinationRule, Facts, Ivr, Method, Number, NumberFormat, Numbers,
+    Place, Template, VarName, Webhook, WebhookName,
 };
 use switchhook::webhook::{Plan, Question, Requests};
 
@@ -109,5 +109,9 @@ fn facts<'a>(channel: &'a Channel, numbers: &'a Numbers, code: Option<&'a Code>)
 fn requests(plan: &Plan, code: Option<&str>) -> Requests {
     let code = code.map(|digits| Code::parse(digits).expect("digits"));
     let (channel, numbers) = (channel(), numbers());
-    plan.render(&Question { facts: facts(&channel, &numbers, code.as_ref()), attempt: 1 })
+    plan.render(&Question {
+        facts: facts(&channel, &numbers, code.as_ref()),
+        attempt: 1,
+        earlier: &Codes::NONE,
+    })
 }
