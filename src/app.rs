@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::config::Config;
 use crate::guard::Lockout;
-use crate::io::{Answers, FastAgi, Hook, Keeper, Registry, Shared, start_workers, tls_settings};
+use crate::io::{Admission, Answers, Hook, Keeper, Listener, Registry, Shared, start_workers, tls_settings};
 use crate::store::Store;
-use crate::terms::{Journal, WebhookName};
+use crate::terms::{Journal, Pbx, WebhookName};
 use crate::webhook::{Plan, Policy};
 
 /// How long calls that got their `shutdown` may take to leave.
@@ -23,7 +23,7 @@ pub struct App {
     shared: Arc<Shared>,
     /// What it started with: listeners and store are still these.
     config: Config,
-    address: SocketAddr,
+    addresses: Vec<(Pbx, SocketAddr)>,
     workers: Vec<JoinHandle<()>>,
 }
 
@@ -31,7 +31,7 @@ pub struct App {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// The configuration has no listener: nothing could ever ask.
-    #[error("the configuration opens no listener; add [fastagi] with listen = \"127.0.0.1:4573\"")]
+    #[error("the configuration opens no listener; add [fastagi] for Asterisk or [esl] for FreeSWITCH")]
     NoListener,
     /// An address could not be bound.
     #[error("cannot listen on {address}: {source}")]
@@ -52,20 +52,32 @@ pub enum StartError {
 impl App {
     /// Binds the listeners, then starts the workers. `keeper` gets what is to be kept.
     pub fn start(config: Config, keeper: Box<dyn Keeper>) -> Result<App, StartError> {
-        let fastagi = config.fastagi.as_ref().ok_or(StartError::NoListener)?;
         let tls = tls_settings()?;
-        let bind = |source| StartError::Bind { address: fastagi.listen, source };
-        let listener = FastAgi::bind(fastagi.listen).map_err(bind)?;
-        let address = listener.address().map_err(bind)?;
+        let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
+        for (pbx, listen) in Pbx::ALL.into_iter().filter_map(|pbx| Some((pbx, config.listener(pbx)?.listen)))
+        {
+            let bind = |source| StartError::Bind { address: listen, source };
+            let listener = Listener::bind(pbx, listen).map_err(bind)?;
+            addresses.push((pbx, listener.address().map_err(bind)?));
+            listeners.push(listener);
+        }
+        if listeners.is_empty() {
+            return Err(StartError::NoListener);
+        }
         let shared = Arc::new(Shared::new(registry(&config, None), keeper));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        let workers = start_workers(&shared, listener, &tls, threads).map_err(StartError::Worker)?;
-        Ok(App { shared, config, address, workers })
+        let workers = start_workers(&shared, &listeners, &tls, threads).map_err(StartError::Worker)?;
+        Ok(App { shared, config, addresses, workers })
     }
 
-    /// Where FastAGI is bound.
-    pub fn fastagi(&self) -> SocketAddr {
-        self.address
+    /// What is bound, and for whom.
+    pub fn addresses(&self) -> &[(Pbx, SocketAddr)] {
+        &self.addresses
+    }
+
+    /// Where a PBX connects, if it can.
+    pub fn address(&self, pbx: Pbx) -> Option<SocketAddr> {
+        self.addresses.iter().find(|(p, _)| *p == pbx).map(|(_, address)| *address)
     }
 
     /// Calls that are open.
@@ -84,7 +96,9 @@ impl App {
     /// # Errors
     /// Without a listener, as at the start: nobody could ask any more. Nothing was changed then.
     pub fn reload(&mut self, config: &Config) -> Result<Vec<&'static str>, StartError> {
-        config.fastagi.as_ref().ok_or(StartError::NoListener)?;
+        if Pbx::ALL.iter().all(|pbx| config.listener(*pbx).is_none()) {
+            return Err(StartError::NoListener);
+        }
         let before = self.shared.registry.load_full();
         self.shared.registry.store(Arc::new(registry(config, Some(&before))));
         Ok(self.config.needs_restart(config))
@@ -160,8 +174,18 @@ fn registry(config: &Config, before: Option<&Registry>) -> Registry {
         hooks: config.webhooks.iter().map(run).collect(),
         numbers: config.numbers.clone(),
         policy: Arc::new(Policy::new(config.egress.deny.clone(), config.egress.allow.clone())),
-        fastagi_allow: config.fastagi.as_ref().map(|f| f.allow.clone()).unwrap_or_default(),
-        max_calls: config.fastagi.as_ref().map_or(0, |f| f.max_calls),
+        admissions: Pbx::ALL
+            .into_iter()
+            .filter_map(|pbx| Some((pbx, admission(pbx, config, before)?)))
+            .collect(),
+    }
+}
+
+/// What a listener lets in. One that a new configuration takes away stays open, as it was, until the restart.
+fn admission(pbx: Pbx, config: &Config, before: Option<&Registry>) -> Option<Admission> {
+    match config.listener(pbx) {
+        Some(listener) => Some(Admission { allow: listener.allow.clone(), max_calls: listener.max_calls }),
+        None => before.and_then(|before| before.admissions.get(&pbx).cloned()),
     }
 }
 

@@ -10,7 +10,9 @@
 //! | [`call`] | one call, whatever the PBX | `terms` |
 //! | [`webhook`] | request, answer, exchange, signature, address policy | `terms` |
 //! | [`guard`] | lockout after wrong codes | `terms` |
-//! | [`asterisk`] | FastAGI: codec, commands, session | `call`, `terms` |
+//! | [`track`] | follows a PBX's calls: channel events in, call events out | `terms` |
+//! | [`asterisk`] | FastAGI and AMI: codecs, commands, sessions | `call`, `track`, `terms` |
+//! | [`freeswitch`] | the event socket: codec, commands, outbound session | `call`, `terms` |
 //! | [`config`] | the file: one table of keys, every problem at once | pure modules |
 //! | [`io`] | listeners, the loop that drives one call, one HTTP hop | `config`, pure modules |
 //! | [`store`] | SQLite: the journal, the lockouts | `config`, pure modules |
@@ -23,9 +25,11 @@ pub mod asterisk;
 pub mod call;
 pub mod cli;
 pub mod config;
+pub mod freeswitch;
 pub mod guard;
 pub mod io;
 pub mod stage;
 pub mod store;
 pub mod terms;
+pub mod track;
 pub mod webhook;

@@ -1,5 +1,6 @@
-//! Asterisk: FastAGI, and later AMI. Pure: bytes and time come in as arguments.
+//! Asterisk: FastAGI and AMI. Pure: bytes and time come in as arguments.
 
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 pub mod agi;
+pub mod ami;

@@ -22,11 +22,15 @@ pub use session::{Session, SessionOutput};
 
 use crate::terms::{
     Answer, CallResult, Code, Codes, Destination, Ended, EntryFault, Failure, Ivr, Journal, Numbers, Opening,
-    Prompt, Reason, Route, Status, Step, Webhook, What,
+    Pbx, Prompt, Reason, Route, Status, Step, Webhook, What,
 };
 
 /// How long the PBX may take to take the answer and go.
 const FINISH_TIME: Duration = Duration::from_secs(5);
+
+/// How long behind its deadline a call may still write to the PBX. The dialplan's guard fires 3 s behind it; whoever was
+/// frozen and wakes up later than that would write onto a caller who talks to somebody.
+const TOO_LATE: Duration = Duration::from_secs(2);
 
 /// What happened.
 #[derive(Clone, Debug, PartialEq)]
@@ -130,8 +134,8 @@ pub struct Start {
     pub call: String,
     /// Now, ms since 1970.
     pub wall: i64,
-    /// `asterisk` or `freeswitch`.
-    pub pbx: &'static str,
+    /// Who asks.
+    pub pbx: Pbx,
     /// How numbers are written here.
     pub numbers: Arc<Numbers>,
 }
@@ -200,7 +204,7 @@ impl Call {
             call: start.call,
             started: start.wall,
             webhook: name,
-            pbx: start.pbx.to_owned(),
+            pbx: start.pbx.as_str().to_owned(),
             unique_id: channel.unique_id.clone(),
             linked_id: channel.linked_id.clone(),
             did: channel.did.clone(),
@@ -248,6 +252,9 @@ impl Call {
 
     /// Something happened.
     pub fn handle_input(&mut self, now: Instant, input: Input) {
+        if self.is_underway() && now >= self.deadline + TOO_LATE {
+            return self.abandon(now);
+        }
         match input {
             Input::Done(id, outcome) if self.running == Some(id) => {
                 self.running = None;
@@ -270,7 +277,9 @@ impl Call {
         if now < self.deadline {
             return;
         }
-        if self.is_underway() {
+        if self.is_underway() && now >= self.deadline + TOO_LATE {
+            self.abandon(now);
+        } else if self.is_underway() {
             self.cut(now, What::Deadline, Reason::Timeout, "the time for the whole call was over");
         } else if self.state == State::AwaitLeave {
             self.note(
@@ -398,6 +407,14 @@ impl Call {
         }
     }
 
+    /// The dialplan has gone on without us: nothing may be written any more.
+    fn abandon(&mut self, now: Instant) {
+        self.note(now, What::Deadline);
+        self.cancel_ask();
+        self.journal.reason = Reason::Timeout;
+        self.close(now);
+    }
+
     /// The PBX's connection ended before we were done.
     fn handle_gone(&mut self, now: Instant) {
         if self.is_underway() {
@@ -458,7 +475,11 @@ impl Call {
     }
 
     fn prompt_name(&self, prompt: &Prompt) -> String {
-        if self.journal.pbx == "freeswitch" { prompt.freeswitch.clone() } else { prompt.asterisk.clone() }
+        if self.journal.pbx == Pbx::FreeSwitch.as_str() {
+            prompt.freeswitch.clone()
+        } else {
+            prompt.asterisk.clone()
+        }
     }
 
     fn ask(&mut self, _now: Instant) {

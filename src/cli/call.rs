@@ -48,6 +48,10 @@ pub(super) struct Call {
     #[arg(long = "code", value_name = "DIGITS")]
     codes: Vec<Keys>,
     /// JSON: one object
+    ///
+    /// Its keys are result, reason, status, http_status (a number or null), destination, callername, caller_number,
+    /// presentation, variables, attempts and steps. Name, number and presentation are what the callee sees: `allowed`, or
+    /// `prohibited` with both empty. The steps are the journal's.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -80,7 +84,7 @@ impl Keys {
 
 impl Call {
     pub(super) fn run(self) -> ExitCode {
-        log::start(LogFormat::Human, "error");
+        log::start(LogFormat::Human, "warn");
         let Some(codes) = self.codes.iter().map(Keys::code).collect::<Option<Vec<Code>>>() else {
             // The value is not repeated: it may be a code with one wrong letter in it.
             return usage(&format!(
@@ -165,7 +169,7 @@ fn story(told: &Told, codes: &[Code]) -> String {
     let ink = Ink::of(&std::io::stdout());
     let explained = match &told.journal {
         Some(journal) => Transcript::new(journal, ink).to_string(),
-        None => "The daemon ended the session before it was a call: what Asterisk would say of it cannot be read.\n"
+        None => "FAILED (unreachable): the daemon could not read what Asterisk said of the call, and left.\n"
             .to_owned(),
     };
     let note = format!("Played with no PBX: prompts and typing ran {SPEED} times faster than life.");

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{ConfigFile, colour};
 use crate::config::{Config, duration_text};
-use crate::terms::{Method, Webhook};
+use crate::terms::{Method, Pbx, Webhook};
 
 /// Check the configuration: print everything that is wrong with it, or what it says
 ///
@@ -39,12 +39,17 @@ fn write_summary(out: &mut impl Write, path: &str, config: &Config) -> io::Resul
     let count = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
     let (webhooks, warnings) = (config.webhooks.len(), config.warnings.len());
     writeln!(out, "{path} is right: {}, {}.\n", count(webhooks, "webhook"), count(warnings, "warning"))?;
-    match &config.fastagi {
-        Some(fastagi) => {
-            let allow: Vec<String> = fastagi.allow.iter().map(ToString::to_string).collect();
-            writeln!(out, "fastagi    {}, for {}", fastagi.listen, allow.join(" "))?;
+    for pbx in Pbx::ALL {
+        if let Some(listener) = config.listener(pbx) {
+            let allow: Vec<String> = listener.allow.iter().map(ToString::to_string).collect();
+            writeln!(out, "{:<10} {}, for {}", pbx.section(), listener.listen, allow.join(" "))?;
         }
-        None => writeln!(out, "fastagi    not opened: `switchhook run` needs a section [fastagi]")?,
+    }
+    if Pbx::ALL.iter().all(|pbx| config.listener(*pbx).is_none()) {
+        writeln!(
+            out,
+            "listeners  none: `switchhook run` needs [fastagi] for Asterisk or [esl] for FreeSWITCH"
+        )?;
     }
     let store = &config.store;
     writeln!(out, "store      {}, calls kept for {}", store.path.display(), duration_text(store.retention))?;

@@ -156,7 +156,7 @@ enum DemoError {
 
 impl Demo {
     pub(super) fn run(self) -> ExitCode {
-        log::start(LogFormat::Human, "error");
+        log::start(LogFormat::Human, "warn");
         let runtime = match super::runtime() {
             Ok(runtime) => runtime,
             Err(exit) => return exit,

@@ -8,6 +8,7 @@ mod check;
 mod demo;
 mod explain;
 mod ink;
+mod lint;
 mod lockout;
 mod log;
 mod place;
@@ -48,6 +49,7 @@ enum Command {
     Demo(demo::Demo),
     Call(call::Call),
     Explain(explain::Explain),
+    Lint(lint::Lint),
     Lockout(lockout::Lockout),
 }
 
@@ -107,6 +109,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Demo(demo) => demo.run(),
         Command::Call(call) => call.run(),
         Command::Explain(explain) => explain.run(),
+        Command::Lint(lint) => lint.run(),
         Command::Lockout(lockout) => lockout.run(),
     }
 }

@@ -8,11 +8,11 @@ use tokio::sync::mpsc;
 
 use super::transcript::clean;
 use crate::app::{App, StartError};
-use crate::config::{Config, FastAgi};
+use crate::config::{Config, Listener};
 use crate::io::Keeper;
 use crate::stage::asterisk::{self, Played, Script};
 use crate::store::Store;
-use crate::terms::{CallResult, Code, Journal, Webhook, WebhookName, What};
+use crate::terms::{CallResult, Code, Journal, Pbx, Webhook, WebhookName, What};
 
 /// Any free port of this machine.
 pub(super) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -32,6 +32,7 @@ const UNREACHABLE: &str = "unreachable";
 /// A daemon for played calls. What happened in them is taken from memory.
 pub(super) struct Daemon {
     app: App,
+    address: SocketAddr,
     journals: mpsc::Receiver<Journal>,
 }
 
@@ -51,14 +52,17 @@ impl Daemon {
         listen: SocketAddr,
         store: Option<Store>,
     ) -> Result<Daemon, StartError> {
-        config.fastagi = Some(FastAgi { listen, allow: vec![listen.ip().into()], max_calls: JOURNALS });
+        config.esl = None;
+        config.fastagi = Some(Listener { listen, allow: vec![listen.ip().into()], max_calls: JOURNALS });
         let (out, journals) = mpsc::channel(JOURNALS);
-        Ok(Daemon { app: App::start(config, Box::new(Journals { out, store }))?, journals })
+        let app = App::start(config, Box::new(Journals { out, store }))?;
+        let address = app.address(Pbx::Asterisk).ok_or(StartError::NoListener)?;
+        Ok(Daemon { app, address, journals })
     }
 
     /// Where it listens.
     pub(super) fn address(&self) -> SocketAddr {
-        self.app.fastagi()
+        self.address
     }
 
     /// Plays one call, and waits until the daemon has forgotten it.

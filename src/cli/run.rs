@@ -11,6 +11,7 @@ use super::{ConfigFile, EXIT_CONFIG};
 use crate::app::{App, Lockouts, StartError};
 use crate::config::Config;
 use crate::store::{self, Notice, Store};
+use crate::terms::Pbx;
 
 /// How long open calls may go on after SIGTERM before they are told to leave.
 const DRAIN_TIME: Duration = Duration::from_secs(30);
@@ -81,7 +82,10 @@ async fn serve(file: &ConfigFile, config: Config) -> Result<(), ServeError> {
     let store = Store::open(settings, move |notice| drop(tell.send(notice)))?;
     let webhooks = config.webhooks.len();
     let mut app = App::start(config, Box::new(store.clone()))?;
-    tracing::info!(address = %app.fastagi(), webhooks, "FastAGI is listening");
+    for (pbx, address) in app.addresses() {
+        tracing::info!(%address, pbx = pbx.as_str(), "listening");
+    }
+    tracing::info!(webhooks, "ready");
     if webhooks == 0 {
         tracing::info!(
             "no webhook is defined yet: add [webhook.NAME] to {} and send SIGHUP",
@@ -196,7 +200,8 @@ fn take_notice(lockouts: &Lockouts, notice: Notice) {
 /// ours to take.
 fn raise_file_limit(config: &Config) {
     use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-    let calls = config.fastagi.as_ref().map_or(0, |f| f.max_calls as u64);
+    let calls =
+        Pbx::ALL.iter().filter_map(|pbx| config.listener(*pbx)).map(|l| l.max_calls as u64).sum::<u64>();
     let wanted = calls * 2 + SPARE_FILES;
     let limit = getrlimit(Resource::Nofile);
     if limit.current.is_none_or(|current| current >= wanted) {
@@ -208,7 +213,7 @@ fn raise_file_limit(config: &Config) {
         tracing::warn!(
             have = possible,
             wanted,
-            "few file descriptors for fastagi.max_calls calls: raise LimitNOFILE, or lower max_calls"
+            "few file descriptors for max_calls calls: raise LimitNOFILE, or lower max_calls"
         );
     }
 }

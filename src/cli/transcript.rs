@@ -52,7 +52,7 @@ impl Display for Transcript<'_> {
             let at = ink.dim(format!("{:>8.3} s", seconds(step.at_us)));
             writeln!(f, "{at}  {}", sentence(journal, step))?;
             for line in details(&step.what) {
-                writeln!(f, "{:12}{}", "", ink.dim(line))?;
+                writeln!(f, "{:12}{line}", "")?;
             }
         }
         let (result, reason) = (journal.result, journal.reason);
@@ -217,6 +217,7 @@ fn sentence(journal: &Journal, step: &Step) -> String {
         What::PbxRefused { what, reply } => {
             format!("{} did not take {}: {}", pbx(journal), clean(what), clean(reply))
         }
+        What::Dialplan { advice } => format!("The dialplan: {}", clean(advice)),
         What::ProtocolError { detail } => format!("{} is out of step: {}", pbx(journal), clean(detail)),
     }
 }

@@ -33,7 +33,7 @@ pub use problem::{Problem, Problems};
 
 use self::problem::{Found, Source};
 use self::reader::Reader;
-use crate::terms::{Numbers, WebhookName};
+use crate::terms::{Numbers, Pbx, WebhookName};
 use crate::webhook::Plan;
 
 /// Bytes of the file, at most: a thousand webhooks are a tenth of it.
@@ -43,7 +43,9 @@ const MAX_FILE: usize = 4 * 1024 * 1024;
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The FastAGI listener; `None`: not opened.
-    pub fastagi: Option<FastAgi>,
+    pub fastagi: Option<Listener>,
+    /// The listener for FreeSWITCH's outbound socket; `None`: not opened.
+    pub esl: Option<Listener>,
     /// The store.
     pub store: Store,
     /// How numbers are written here.
@@ -56,9 +58,9 @@ pub struct Config {
     pub warnings: Vec<Problem>,
 }
 
-/// Section `[fastagi]`.
+/// Sections `[fastagi]` and `[esl]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FastAgi {
+pub struct Listener {
     /// Where to listen.
     pub listen: SocketAddr,
     /// Who may connect.
@@ -167,11 +169,21 @@ pub fn parse(
 }
 
 impl Config {
+    /// The listener for a PBX.
+    pub fn listener(&self, pbx: Pbx) -> Option<&Listener> {
+        match pbx {
+            Pbx::Asterisk => self.fastagi.as_ref(),
+            Pbx::FreeSwitch => self.esl.as_ref(),
+        }
+    }
+
     /// The keys that are another in a newer configuration and that a reload does not apply: they need a restart.
     pub fn needs_restart(&self, newer: &Config) -> Vec<&'static str> {
-        let listen = |config: &Config| config.fastagi.as_ref().map(|f| f.listen);
+        let listen = |config: &Config, pbx| config.listener(pbx).map(|l| l.listen);
+        let moved = |pbx| listen(self, pbx) != listen(newer, pbx);
         let changed = [
-            ("fastagi.listen", listen(self) != listen(newer)),
+            ("fastagi.listen", moved(Pbx::Asterisk)),
+            ("esl.listen", moved(Pbx::FreeSwitch)),
             ("store.url", self.store.path != newer.store.path),
             ("store.retention", self.store.retention != newer.store.retention),
         ];

@@ -11,15 +11,17 @@ use super::nearest::nearest;
 use super::reader::{Part, Reader};
 use super::text::Text;
 use super::webhook::{self, written};
-use super::{Config, Egress, FastAgi, Store, table, warnings};
-use crate::terms::{Numbers, WebhookName};
+use super::{Config, Egress, Listener, Store, table, warnings};
+use crate::terms::{Numbers, Pbx, WebhookName};
 use crate::webhook::Plan;
 
 /// Reads everything, as far as it can be read. What is wrong with it is reported to the reader.
 pub(super) fn read<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> Option<Config> {
     unknown_sections(reader, document);
     let has = |name: &str| document.keys().any(|k| k.get_ref() == name);
-    let listener = has("fastagi").then(|| fastagi(&section(reader, document, "fastagi")?));
+    let listener =
+        |pbx: Pbx| has(pbx.section()).then(|| listener(&section(reader, document, pbx.section())?));
+    let (fastagi, esl) = (listener(Pbx::Asterisk), listener(Pbx::FreeSwitch));
     let store = section(reader, document, "store").map(|p| store(&p));
     let numbers = section(reader, document, "numbers").map(|p| numbers(&p));
     let egress = section(reader, document, "egress").map(|p| Egress {
@@ -29,7 +31,11 @@ pub(super) fn read<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> Opt
     let webhooks = webhooks(reader, document);
     Some(Config {
         // A listener that could not be read is a mistake, not a listener that is not wanted.
-        fastagi: match listener {
+        fastagi: match fastagi {
+            Some(listener) => Some(listener?),
+            None => None,
+        },
+        esl: match esl {
             Some(listener) => Some(listener?),
             None => None,
         },
@@ -55,7 +61,7 @@ fn section<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>, name: &str) ->
 }
 
 fn unknown_sections(reader: &Reader<'_>, document: &DeTable<'_>) {
-    let known = ["fastagi", "store", "numbers", "egress", "webhook"];
+    let known = ["fastagi", "esl", "store", "numbers", "egress", "webhook"];
     for (key, value) in document.iter() {
         let name = key.get_ref().as_ref();
         if known.contains(&name) {
@@ -74,13 +80,13 @@ fn unknown_sections(reader: &Reader<'_>, document: &DeTable<'_>) {
     }
 }
 
-fn fastagi(part: &Part<'_>) -> Option<FastAgi> {
+fn listener(part: &Part<'_>) -> Option<Listener> {
     let reader = part.reader;
     let listen = part.text("listen").and_then(|text| {
         let address = text.value().parse::<SocketAddr>();
         address
             .map_err(|_| {
-                let help = r#"write "127.0.0.1:4573", or "0.0.0.0:4573" for all of this machine's addresses"#;
+                let help = "write it like 127.0.0.1:4573; 0.0.0.0 stands for all of this machine's addresses";
                 reader.error_help(text.span(), "listen must be an IP address and a port", help);
             })
             .ok()
@@ -91,9 +97,9 @@ fn fastagi(part: &Part<'_>) -> Option<FastAgi> {
         reader.error_help(written(part, "allow"), "nobody may connect", "name the addresses of your PBXs");
     }
     let max_calls = part.count("max_calls").and_then(|n| usize::try_from(n).ok());
-    let fastagi = FastAgi { listen: listen?, allow: allow?, max_calls: max_calls? };
-    warnings::fastagi(part, &fastagi);
-    Some(fastagi)
+    let listener = Listener { listen: listen?, allow: allow?, max_calls: max_calls? };
+    warnings::listener(part, &listener);
+    Some(listener)
 }
 
 fn store(part: &Part<'_>) -> Store {

@@ -144,7 +144,7 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// Beginnings of the file that belong to parts which this version does not have.
-pub const NOT_BUILT: &[&str] = &["esl", "asterisk", "freeswitch", "admin", "subscription", "subscriptions"];
+pub const NOT_BUILT: &[&str] = &["asterisk", "freeswitch", "admin", "subscription", "subscriptions"];
 
 /// The whole file.
 pub const SECTIONS: &[Section] = &[
@@ -158,6 +158,25 @@ pub const SECTIONS: &[Section] = &[
                 Kind::Networks,
                 r#"["127.0.0.0/8", "::1/128"]"#,
                 "Who may connect. FastAGI has no password, so name your PBXs and nobody else.",
+            ),
+            key(
+                "max_calls",
+                Kind::Count(1, 100_000),
+                "10000",
+                "Calls at a time. One more fails at once with `overload`, so that the others go on.",
+            ),
+        ],
+    },
+    Section {
+        path: "esl",
+        help: "Where FreeSWITCH connects: its outbound socket. Without this section the listener is not opened.",
+        keys: &[
+            key("listen", Kind::Listen, r#""127.0.0.1:8084""#, "The address and port to listen on."),
+            key(
+                "allow",
+                Kind::Networks,
+                r#"["127.0.0.0/8", "::1/128"]"#,
+                "Who may connect. The outbound socket has no password, so name your PBXs and nobody else.",
             ),
             key(
                 "max_calls",
@@ -350,8 +369,8 @@ const IVR: &[Key] = &[
         "Another time between digits, where it must be shorter or longer.",
     ),
     key("attempts", Kind::Count(1, 10), "3", "How many entries a caller has."),
-    key("min_digits", Kind::Count(1, 128), "1", "A shorter entry is wrong, and your server is not asked."),
-    key("max_digits", Kind::Count(1, 128), "8", "The entry ends here. `#` ends it earlier."),
+    key("min_digits", Kind::Count(1, 127), "1", "A shorter entry is wrong, and your server is not asked."),
+    key("max_digits", Kind::Count(1, 127), "8", "The entry ends here. `#` ends it earlier."),
     optional(
         "pattern",
         Kind::Pattern,

@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::net::IpAddr;
 use std::path::Path;
 
-use super::FastAgi;
+use super::Listener;
 use super::reader::Part;
 use super::webhook::written;
 use crate::terms::{Body, Ivr, Method, Template, Variable, Webhook};
@@ -15,11 +15,11 @@ use crate::webhook::{Origin, Plan};
 const SOUND_ENDINGS: &[&str] = &[".wav", ".gsm", ".ulaw", ".alaw", ".sln", ".sln16", ".g722", ".mp3", ".ogg"];
 
 /// What is odd about who may connect.
-pub(super) fn fastagi(part: &Part<'_>, fastagi: &FastAgi) {
-    let allow = &fastagi.allow;
+pub(super) fn listener(part: &Part<'_>, listener: &Listener) {
+    let allow = &listener.allow;
     let everyone = allow.iter().find(|net| net.prefix_len() == 0);
     let loopback = |ip: IpAddr| ip.is_loopback();
-    if !loopback(fastagi.listen.ip()) && allow.iter().all(|net| loopback(net.addr())) {
+    if !loopback(listener.listen.ip()) && allow.iter().all(|net| loopback(net.addr())) {
         let help = "add the address of your PBX to allow, or listen on 127.0.0.1";
         part.reader.warn(
             written(part, "listen"),
@@ -27,8 +27,8 @@ pub(super) fn fastagi(part: &Part<'_>, fastagi: &FastAgi) {
             help,
         );
     }
-    if let (Some(_), false) = (everyone, loopback(fastagi.listen.ip())) {
-        let help = "FastAGI has no password: name the addresses of your PBXs";
+    if let (Some(_), false) = (everyone, loopback(listener.listen.ip())) {
+        let help = "a PBX needs no password here: name the addresses of yours";
         part.reader.warn(written(part, "allow"), "everybody who reaches this address may connect", help);
     }
 }

@@ -56,3 +56,11 @@ pub(super) async fn ask(http: Rc<Http>, mut exchange: Exchange, notes: Notes) ->
         }
     }
 }
+
+/// Asks once, outside of any call: the answer or the failure, and what the exchange said of itself. Within a
+/// [`tokio::task::LocalSet`], as all of [`Http`].
+pub async fn ask_once(http: Rc<Http>, exchange: Exchange) -> (Result<Answer, Failure>, Vec<(Instant, What)>) {
+    let notes = Notes::default();
+    let answered = ask(http, exchange, notes.clone()).await;
+    (answered, notes.take())
+}

@@ -15,7 +15,7 @@ use super::flight;
 use super::registry::{Hook, Registry};
 use super::worker::Worker;
 use crate::call::{Ask, Call, Input, Output, Session, SessionOutput, Start};
-use crate::terms::{Answer, Facts, Failure, Journal, Opening, Reason, Route, What};
+use crate::terms::{Answer, Facts, Failure, Journal, Opening, Pbx, Reason, Route, What};
 use crate::webhook::{self, Exchange};
 
 /// How long the PBX may take to take what we write. The largest answer is smaller than a socket's buffer.
@@ -31,7 +31,7 @@ pub(super) struct Driver<S> {
     worker: Rc<Worker>,
     registry: Arc<Registry>,
     session: S,
-    pbx: &'static str,
+    pbx: Pbx,
     overloaded: bool,
     call: Option<Call>,
     hook: Option<Arc<Hook>>,
@@ -48,7 +48,7 @@ enum Woken {
 }
 
 impl<S: Session> Driver<S> {
-    pub(super) fn new(worker: Rc<Worker>, session: S, pbx: &'static str, overloaded: bool) -> Driver<S> {
+    pub(super) fn new(worker: Rc<Worker>, session: S, pbx: Pbx, overloaded: bool) -> Driver<S> {
         let registry = worker.shared.registry.load_full();
         let notes = Notes::default();
         Driver { worker, registry, session, pbx, overloaded, call: None, hook: None, asking: None, notes }
@@ -268,9 +268,12 @@ impl<S: Session> Driver<S> {
         match &what {
             What::SoundMissing { prompt } => self.worker.shared.warn_of_missing_sound(prompt),
             What::PbxRefused { what, reply } => {
-                tracing::warn!(pbx = self.pbx, what, reply, "the PBX refused something")
+                tracing::warn!(pbx = self.pbx.as_str(), what, reply, "the PBX refused something")
             }
-            What::ProtocolError { detail } => tracing::warn!(pbx = self.pbx, detail, "a PBX is out of step"),
+            What::Dialplan { advice } => self.worker.shared.warn_of_dialplan(advice),
+            What::ProtocolError { detail } => {
+                tracing::warn!(pbx = self.pbx.as_str(), detail, "a PBX is out of step")
+            }
             _ => {}
         }
         if let Some(call) = &mut self.call {

@@ -1,10 +1,10 @@
-//! The FastAGI listener: who may come in, how many, and what happens when there is no descriptor left.
+//! The listeners: who may come in, how many, and what happens when there is no descriptor left.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -14,6 +14,8 @@ use tokio_util::task::TaskTracker;
 use super::drive::Driver;
 use super::worker::Worker;
 use crate::asterisk::agi::AgiSession;
+use crate::freeswitch::outbound::OutboundSession;
+use crate::terms::Pbx;
 
 /// Connections that the kernel keeps for us while we are busy. An Asterisk gives up after 2 s (measured).
 const BACKLOG: u32 = 1024;
@@ -33,8 +35,10 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts connections, for all workers.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Gate {
+    pbx: Pbx,
+    open: AtomicUsize,
     unopened: Mutex<HashMap<IpAddr, usize>>,
     refused: Mutex<Rarely>,
     failed: Mutex<Rarely>,
@@ -60,6 +64,16 @@ impl Rarely {
 }
 
 impl Gate {
+    pub(super) fn new(pbx: Pbx) -> Gate {
+        Gate {
+            pbx,
+            open: AtomicUsize::new(0),
+            unopened: Mutex::default(),
+            refused: Mutex::default(),
+            failed: Mutex::default(),
+        }
+    }
+
     /// Counts one more connection of a peer, unless there are too many.
     fn enter(self: &Arc<Self>, peer: IpAddr) -> Option<Unopened> {
         let mut unopened = self.unopened.lock().unwrap_or_else(PoisonError::into_inner);
@@ -73,13 +87,15 @@ impl Gate {
 
     fn refuse(&self, peer: SocketAddr, why: &str) {
         if let Some(count) = self.refused.lock().unwrap_or_else(PoisonError::into_inner).tell() {
-            tracing::warn!(%peer, why, count, "refused a FastAGI connection");
+            let listener = self.pbx.section();
+            tracing::warn!(%peer, listener, why, count, "refused a connection");
         }
     }
 
     fn fail(&self, error: &io::Error) {
         if let Some(count) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).tell() {
-            tracing::error!(%error, count, "cannot accept calls now; trying again");
+            let listener = self.pbx.section();
+            tracing::error!(%error, listener, count, "cannot accept calls now; trying again");
         }
     }
 }
@@ -102,11 +118,12 @@ impl Drop for Unopened {
     }
 }
 
-/// An open call, counted.
-struct Open(Rc<Worker>);
+/// An open call, counted for its listener and for all.
+struct Open(Rc<Worker>, Arc<Gate>);
 
 impl Drop for Open {
     fn drop(&mut self) {
+        self.1.open.fetch_sub(1, Ordering::Relaxed);
         self.0.shared.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -160,24 +177,39 @@ fn is_the_peers(error: &io::Error) -> bool {
 fn admit(worker: &Rc<Worker>, gate: &Arc<Gate>, calls: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
     let ip = peer.ip().to_canonical();
     let registry = worker.shared.registry.load();
-    if !registry.fastagi_allow.iter().any(|net| net.contains(&ip)) {
-        return gate.refuse(peer, "its address is not in fastagi.allow");
+    let Some(admission) = registry.admissions.get(&gate.pbx) else { return };
+    if !admission.allow.iter().any(|net| net.contains(&ip)) {
+        return gate.refuse(peer, "its address is not in allow");
     }
     let Some(unopened) = gate.enter(ip) else {
         return gate.refuse(peer, "too many of its connections have not said what they want");
     };
-    let open = worker.shared.open.fetch_add(1, Ordering::Relaxed) + 1;
-    let counted = Open(worker.clone());
-    if open > registry.max_calls + OVERLOAD_ANSWERS {
-        return gate.refuse(peer, "fastagi.max_calls calls are open");
+    worker.shared.open.fetch_add(1, Ordering::Relaxed);
+    let open = gate.open.fetch_add(1, Ordering::Relaxed) + 1;
+    let counted = Open(worker.clone(), gate.clone());
+    if open > admission.max_calls + OVERLOAD_ANSWERS {
+        return gate.refuse(peer, "max_calls calls are open");
     }
     if let Err(error) = stream.set_nodelay(true) {
         return gate.refuse(peer, &error.to_string());
     }
-    let session = AgiSession::new(Instant::now());
-    let driver = Driver::new(worker.clone(), session, "asterisk", open > registry.max_calls);
-    calls.spawn_local(async move {
-        driver.run(stream, move || drop(unopened)).await;
-        drop(counted);
-    });
+    let overloaded = open > admission.max_calls;
+    let opened = move || drop(unopened);
+    let now = Instant::now();
+    match gate.pbx {
+        Pbx::Asterisk => {
+            let driver = Driver::new(worker.clone(), AgiSession::new(now), gate.pbx, overloaded);
+            calls.spawn_local(async move {
+                driver.run(stream, opened).await;
+                drop(counted);
+            });
+        }
+        Pbx::FreeSwitch => {
+            let driver = Driver::new(worker.clone(), OutboundSession::new(now), gate.pbx, overloaded);
+            calls.spawn_local(async move {
+                driver.run(stream, opened).await;
+                drop(counted);
+            });
+        }
+    }
 }

@@ -9,7 +9,8 @@ mod listen;
 mod registry;
 mod worker;
 
+pub use ask::ask_once;
 pub use flight::Answers;
 pub use http::{Http, tls_settings};
-pub use registry::{Hook, Keeper, Registry};
-pub use worker::{FastAgi, Shared, start_workers};
+pub use registry::{Admission, Hook, Keeper, Registry};
+pub use worker::{Listener, Shared, start_workers};

@@ -8,7 +8,7 @@ use std::time::Instant;
 use ipnet::IpNet;
 
 use crate::guard::Lockout;
-use crate::terms::{Journal, Numbers, Webhook, WebhookName};
+use crate::terms::{Journal, Numbers, Pbx, Webhook, WebhookName};
 use crate::webhook::{Plan, Policy};
 
 /// One immutable map of everything.
@@ -20,8 +20,15 @@ pub struct Registry {
     pub numbers: Arc<Numbers>,
     /// Which addresses may be asked.
     pub policy: Arc<Policy>,
-    /// Who may connect to the FastAGI listener.
-    pub fastagi_allow: Vec<IpNet>,
+    /// Who may connect to which listener.
+    pub admissions: HashMap<Pbx, Admission>,
+}
+
+/// What a listener lets in.
+#[derive(Clone, Debug)]
+pub struct Admission {
+    /// Who may connect.
+    pub allow: Vec<IpNet>,
     /// How many calls may be open.
     pub max_calls: usize,
 }

@@ -16,9 +16,10 @@ use tokio_util::sync::CancellationToken;
 use super::http::Http;
 use super::listen::{Gate, accept};
 use super::registry::{Keeper, Registry};
+use crate::terms::Pbx;
 
-/// Sound files that are missing are told once each, up to so many: the name comes from the configuration alone.
-const TOLD_SOUNDS: usize = 1000;
+/// What is wrong on the PBX's side is told once each, up to so many.
+const TOLD: usize = 1000;
 
 /// What all workers share.
 pub struct Shared {
@@ -32,7 +33,7 @@ pub struct Shared {
     pub cut: CancellationToken,
     /// Calls that are open.
     pub(super) open: AtomicUsize,
-    told_sounds: Mutex<HashSet<String>>,
+    told: Mutex<HashSet<String>>,
 }
 
 impl Shared {
@@ -44,7 +45,7 @@ impl Shared {
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
             open: AtomicUsize::new(0),
-            told_sounds: Mutex::default(),
+            told: Mutex::default(),
         }
     }
 
@@ -54,11 +55,20 @@ impl Shared {
     }
 
     pub(super) fn warn_of_missing_sound(&self, prompt: &str) {
-        let mut told = self.told_sounds.lock().unwrap_or_else(PoisonError::into_inner);
-        if told.len() < TOLD_SOUNDS && !told.contains(prompt) {
-            told.insert(prompt.to_owned());
+        if self.tell_once(prompt) {
             tracing::warn!(sound = prompt, "the PBX has no such sound file; callers hear silence instead");
         }
+    }
+
+    pub(super) fn warn_of_dialplan(&self, advice: &str) {
+        if self.tell_once(advice) {
+            tracing::warn!(advice, "the dialplan asks in a way that works, but not always");
+        }
+    }
+
+    fn tell_once(&self, text: &str) -> bool {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.len() < TOLD && told.insert(text.to_owned())
     }
 }
 
@@ -68,54 +78,62 @@ pub(super) struct Worker {
     pub(super) http: Rc<Http>,
 }
 
-/// A bound FastAGI listener and what it lets in.
+/// A bound listener.
 #[derive(Debug)]
-pub struct FastAgi {
-    listener: std::net::TcpListener,
+pub struct Listener {
+    pbx: Pbx,
+    socket: std::net::TcpListener,
     gate: Arc<Gate>,
 }
 
-impl FastAgi {
-    /// Binds.
-    pub fn bind(listen: SocketAddr) -> std::io::Result<FastAgi> {
-        Ok(FastAgi { listener: super::listen::bind(listen)?, gate: Arc::default() })
+impl Listener {
+    /// Binds an address for a PBX.
+    pub fn bind(pbx: Pbx, listen: SocketAddr) -> std::io::Result<Listener> {
+        Ok(Listener { pbx, socket: super::listen::bind(listen)?, gate: Arc::new(Gate::new(pbx)) })
+    }
+
+    /// Whom it is for.
+    pub fn pbx(&self) -> Pbx {
+        self.pbx
     }
 
     /// The bound address: the port that was chosen where 0 was asked for.
     pub fn address(&self) -> std::io::Result<SocketAddr> {
-        self.listener.local_addr()
+        self.socket.local_addr()
     }
 }
 
 /// Starts the threads. Each ends when `shared.stop` was cancelled and its last call is over.
 pub fn start_workers(
     shared: &Arc<Shared>,
-    fastagi: FastAgi,
+    listeners: &[Listener],
     tls: &Arc<rustls::ClientConfig>,
     threads: usize,
 ) -> std::io::Result<Vec<JoinHandle<()>>> {
     let mut started = Vec::with_capacity(threads);
     for index in 0..threads {
-        let listener = fastagi.listener.try_clone()?;
-        let (shared, tls, gate) = (shared.clone(), tls.clone(), fastagi.gate.clone());
+        let mut doors = Vec::with_capacity(listeners.len());
+        for listener in listeners {
+            doors.push((listener.socket.try_clone()?, listener.gate.clone()));
+        }
+        let (shared, tls) = (shared.clone(), tls.clone());
         let thread = std::thread::Builder::new().name(format!("calls-{index}"));
-        started.push(thread.spawn(move || work(shared, tls, listener, gate))?);
+        started.push(thread.spawn(move || work(shared, tls, doors))?);
     }
     Ok(started)
 }
 
-fn work(
-    shared: Arc<Shared>,
-    tls: Arc<rustls::ClientConfig>,
-    listener: std::net::TcpListener,
-    gate: Arc<Gate>,
-) {
+fn work(shared: Arc<Shared>, tls: Arc<rustls::ClientConfig>, doors: Vec<(std::net::TcpListener, Arc<Gate>)>) {
     let runtime = match runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return tracing::error!(%error, "a worker could not start: fewer calls at once"),
     };
     LocalSet::new().block_on(&runtime, async move {
         let worker = Rc::new(Worker { shared, http: Rc::new(Http::new(tls)) });
-        accept(worker, listener, gate).await;
+        let mut accepting = tokio::task::JoinSet::new();
+        for (socket, gate) in doors {
+            accepting.spawn_local(accept(worker.clone(), socket, gate));
+        }
+        accepting.join_all().await;
     });
 }

@@ -11,6 +11,9 @@
 //! | `/slow/MS` | as `/route`, so many ms later |
 //! | `/status/CODE` | that HTTP status with `status=NAK` |
 //! | `/html`, `/notice` | a login page; a PHP notice before a good answer |
+//! | `/bom`, `/plus` | a byte order mark before a good answer; a destination whose `+` became a space |
+//! | `/strict` | as `/route`; nothing for a caller without a number |
+//! | `/slash` | 301 to `/slash/` with the same query, which is as `/route` |
 //! | `/moved`, `/redirect` | 308 to `/route` with the same query; 302 to `/html` |
 //! | `/close`, `/half`, `/big` | closes without an answer; half a body; 1 MB |
 //!
@@ -249,6 +252,11 @@ fn answer(request: &Request) -> Answer {
         }
         ["", "html"] => http(200, "text/html; charset=utf-8", "", LOGIN),
         ["", "notice"] => http(200, "text/html; charset=UTF-8", "", &format!("{NOTICE}{route}")),
+        ["", "bom"] => plain(&format!("\u{feff}{route}")),
+        ["", "plus"] => plain("status=ACK&destination=%2031688776655"),
+        ["", "strict"] if request.parameter("callerid").is_some_and(|number| number.is_empty()) => plain(""),
+        ["", "strict"] | ["", "slash", ""] => plain(&route),
+        ["", "slash"] => http(301, "text/html", &format!("Location: /slash/{query}\r\n"), ""),
         ["", "moved"] => http(308, "text/html", &format!("Location: /route{query}\r\n"), ""),
         ["", "redirect"] => http(302, "text/html", "Location: /html\r\n", ""),
         ["", "close"] => Answer { delay: Duration::ZERO, bytes: Vec::new(), close: true },
@@ -318,6 +326,11 @@ mod tests {
                 ("/say/a%20%26/%C3%AB?code=9", "HTTP/1.1 200 OK", "a &/ë"),
                 ("/status/401", "HTTP/1.1 401 Unauthorized", "status=NAK"),
                 ("/nothing", "HTTP/1.1 404 Not Found", "<h1>Not Found</h1>"),
+                ("/strict?callerid=", "HTTP/1.1 200 OK", ""),
+                ("/strict?callerid=1&code=9", "HTTP/1.1 200 OK", "status=NAK"),
+                ("/slash/?code=9", "HTTP/1.1 200 OK", "status=NAK"),
+                ("/bom?code=9", "HTTP/1.1 200 OK", "\u{feff}status=NAK"),
+                ("/plus", "HTTP/1.1 200 OK", "status=ACK&destination=%2031688776655"),
                 ("/empty", "HTTP/1.1 200 OK", ""),
             ] {
                 let said = say(&server, &format!("GET {target} HTTP/1.1\r\nHost: x\r\n\r\n")).await;

@@ -206,6 +206,11 @@ pub enum What {
         /// The PBX's reply.
         reply: String,
     },
+    /// The dialplan calls us in a way that works, but not always.
+    Dialplan {
+        /// What it should say.
+        advice: String,
+    },
     /// The PBX said something that is not its protocol, or stopped replying.
     ProtocolError {
         /// In words.

@@ -26,7 +26,7 @@ pub use encoding::Encoding;
 pub use facts::Facts;
 pub use journal::{Ended, EntryFault, Journal, Step, Via, What};
 pub use number::{Destination, DestinationRefused, Number, Numbers};
-pub use opening::{Channel, Opening, Route, RouteError};
+pub use opening::{Channel, Opening, Pbx, Route, RouteError};
 pub use outcome::{CallResult, Reason, Status};
 pub use secret::{Code, Codes, Secret};
 pub use template::{Place, Template, TemplateError, Values, Variable};

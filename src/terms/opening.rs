@@ -46,6 +46,36 @@ pub struct Channel {
     pub start: Option<i64>,
 }
 
+/// Whose wire it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pbx {
+    /// Asterisk, by FastAGI.
+    Asterisk,
+    /// FreeSWITCH, by its event socket.
+    FreeSwitch,
+}
+
+impl Pbx {
+    /// Both.
+    pub const ALL: [Pbx; 2] = [Pbx::Asterisk, Pbx::FreeSwitch];
+
+    /// The word for it in the journal.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Pbx::Asterisk => "asterisk",
+            Pbx::FreeSwitch => "freeswitch",
+        }
+    }
+
+    /// The section of the configuration that opens its listener.
+    pub const fn section(self) -> &'static str {
+        match self {
+            Pbx::Asterisk => "fastagi",
+            Pbx::FreeSwitch => "esl",
+        }
+    }
+}
+
 /// What a dialplan can ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Route {

@@ -8,8 +8,8 @@ use std::fmt;
 pub struct Code(String);
 
 impl Code {
-    /// Digits, at most. FreeSWITCH ends a collection at once when asked for more than 128 (measured).
-    pub const MAX: usize = 128;
+    /// Digits, at most. FreeSWITCH writes one byte behind its buffer for 128 (read in its source), and takes no more.
+    pub const MAX: usize = 127;
 
     /// Takes the digits of an entry. `None` when there is anything else than `0-9`, `*`, `#`, `A-D` or too many of
     /// them; `#` ends an entry and is never part of it.

@@ -15,7 +15,7 @@ mod signature;
 
 pub use cache::{Cache, CacheKey, Hit};
 pub use exchange::{Exchange, Hop, HopError, HopErrorKind, HopResponse, Input, Output};
-pub use plan::{Origin, Plan, PlanError};
+pub use plan::{Origin, Plan, PlanError, USER_AGENT};
 pub use policy::{Blocked, Policy};
 pub use request::{Question, Requests};
 pub use signature::{Key, KeyError};

@@ -107,6 +107,20 @@ fn a_call_is_explained() {
     insta::assert_snapshot!("explained", normalised(&said.stdout));
 }
 
+/// A line feed in a name writes lines of its own into what Asterisk says.
+#[test]
+fn a_call_that_is_no_call_is_told_as_the_dialplan_sees_it() {
+    let site = Site::new(CONFIG);
+    let args = ["call", "vip", "--config", "config.toml", "--callername", "x\nagi_dnid: 900", "--json"];
+    let said = run(&mut site.command(&args));
+    let report: Value = serde_json::from_str(&said.stdout).expect("one object");
+    assert_eq!(
+        (said.code, &report["reason"], &report["steps"]),
+        (Some(1), &json!("unreachable"), &json!([]))
+    );
+    assert!(said.stderr.contains("a line feed in a caller's name"), "{}", said.stderr);
+}
+
 #[test]
 fn exit_codes() {
     let site = Site::new(CONFIG);

@@ -90,7 +90,7 @@ url = "http://{did}.example.com/"
 #[test]
 fn sections() {
     let cases = [
-        "[esl]\nlisten = \"127.0.0.1:8084\"\n",
+        "[admin]\nlisten = \"127.0.0.1:8088\"\n",
         "[webhok.x]\nurl = \"http://a/\"\n",
         "listen = \"127.0.0.1:4573\"\n",
         "fastagi = true\n",

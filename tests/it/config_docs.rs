@@ -115,7 +115,7 @@ fn what_is_absent_has_the_default_of_the_table() {
             }
         }
     }
-    let short = "[fastagi]\n[webhook.x]\nurl = \"http://a/\"\n[webhook.x.ivr]\n";
+    let short = "[fastagi]\n[esl]\n[webhook.x]\nurl = \"http://a/\"\n[webhook.x.ivr]\n";
     let plain = |config: Config| format!("{:?}", Config { warnings: Vec::new(), ..config });
     assert_eq!(plain(parse(&written)), plain(parse(short)));
 }

@@ -103,6 +103,7 @@ impl Dialogue {
     pub(crate) fn play(&self, cut: Cut, session: &mut dyn Session, start: Instant) -> Result<(), String> {
         let (mut now, mut said, mut ids) = (start, Vec::new(), 0);
         let (mut passed, mut wait) = (0, None);
+        drain(session, &mut said, &mut wait);
         for (at, line) in &self.lines {
             let place = || format!("{}:{at}, cut {cut:?}", self.name);
             match line {

@@ -19,7 +19,8 @@ pub(super) use headers::value as header_value;
 
 /// In front of everything: plain text first, since that is what webhooks answer with, and frameworks choose by it.
 const ACCEPT: &str = "text/plain, application/x-www-form-urlencoded, application/json;q=0.9, */*;q=0.1";
-const USER_AGENT: &str = concat!("switchhook/", env!("CARGO_PKG_VERSION"));
+/// The `User-Agent` of a request whose webhook names no other.
+pub const USER_AGENT: &str = concat!("switchhook/", env!("CARGO_PKG_VERSION"));
 
 /// Scheme, host and port: what a connection is made to, and the key of a pool of them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -57,7 +57,7 @@ impl Daemon {
     }
 
     pub(super) fn address(&self) -> SocketAddr {
-        self.app.fastagi()
+        self.app.address(switchhook::terms::Pbx::Asterisk).expect("a listener")
     }
 
     pub(super) fn calls(&self) -> Calls {

@@ -37,7 +37,7 @@ impl Running {
         listen_to(err, tell);
         let mut running =
             Running { child: Some(child), said, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        running.says("FastAGI is listening", 1).await;
+        running.says("listening", 1).await;
         let address = regex::Regex::new(r#"address"?[=:]"?([0-9.]+:[0-9]+)"#).expect("a pattern");
         let said = running.said();
         running.address = address.captures(&said).expect("an address")[1].parse().expect("an address");

@@ -159,7 +159,7 @@ fn exit_codes() {
             78,
             "listen must be an IP address and a port",
         ),
-        ("[numbers]\n", &["run", "--config", "c.toml"], 78, "add [fastagi] with listen"),
+        ("[numbers]\n", &["run", "--config", "c.toml"], 78, "add [fastagi] for Asterisk"),
         (
             &format!("[fastagi]\nlisten = \"{taken}\"\n"),
             &["run", "--config", "c.toml"],
