@@ -6,6 +6,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
+use tokio::task::JoinSet;
 
 use super::daemon::{Daemon, in_time};
 use super::pbx::Caller;
@@ -70,13 +71,17 @@ async fn six_hundred_silent_connections_of_one_peer_stop_no_call_and_a_dribbled_
     many_files();
     let web = good().await;
     let daemon = Daemon::start(&format!("[webhook.a]\nurl = \"{}\"\n", web.url("/")));
-    let mut silent = Vec::new();
+    let mut silent = JoinSet::new();
     for _ in 0..600 {
-        silent.push(stranger(daemon.address()).await);
+        silent.spawn(is_closed_silently(stranger(daemon.address()).await));
+    }
+    // Those that are too many are closed at once, the others when their time is over.
+    for _ in 512..600 {
+        in_time("the refused ones", silent.join_next()).await.expect("a connection").expect("no byte");
     }
     daemon.until_open(512).await;
     assert_eq!(daemon.call(Caller::of("a")).await.0.outcome(), "SUCCESS ok");
-    drop(silent);
+    silent.abort_all();
     daemon.until_open(0).await;
 
     let (mut reads, mut writes) = stranger(daemon.address()).await.into_split();
