@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use rustix::process::{Pid, Signal, kill_process};
-use switchhook::stage::asterisk::{self, Entry, Script};
+use switchhook::stage::{Entry, Script, asterisk};
 
 use crate::program::{Site, run};
 

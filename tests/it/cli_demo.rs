@@ -8,7 +8,7 @@ use std::process::{Child, ChildStdout, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
-use switchhook::stage::asterisk::{self, Entry, Script};
+use switchhook::stage::{Entry, Script, asterisk};
 
 use crate::program::{command, normalised, run};
 

@@ -1,0 +1,1 @@
+//! The played FreeSWITCH against what the real one was recorded with.
