@@ -19,7 +19,7 @@ use crate::stage::{After, Event, Moment, Played, Script};
 const FULL: [&str; 8] = ["linger", "nolinger", "event", "api", "bgapi", "log", "sendevent", "noevents"];
 
 /// An id for what we never asked for.
-const NOT_OURS: &str = "5c15a5ac-2fb8-4297-82de-149f40936828";
+pub(super) const NOT_OURS: &str = "5c15a5ac-2fb8-4297-82de-149f40936828";
 
 struct Connection {
     stream: TcpStream,
@@ -472,7 +472,7 @@ impl Connection {
         let more = [
             ("Application", application),
             ("Application-Data", argument),
-            ("Application-Response", if application.is_empty() { "" } else { "_none_" }),
+            ("Application-Response", if name == "CHANNEL_EXECUTE_COMPLETE" { "_none_" } else { "" }),
             ("Application-UUID", id),
         ];
         headers.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
