@@ -3,6 +3,7 @@
 //! | file | what a user would miss |
 //! |---|---|
 //! | `outcomes.rs` | what comes of a call: one table, for every PBX |
+//! | `freeswitch.rs` | what only FreeSWITCH can suffer |
 //! | `faults.rs` | what becomes of a call when the web server misbehaves |
 //! | `tls.rs` | which certificates are trusted |
 //! | `listener.rs` | who may connect, and how many |
@@ -14,6 +15,7 @@
 
 mod daemon;
 mod faults;
+mod freeswitch;
 mod outcomes;
 mod pbx;
 mod table;

@@ -45,6 +45,8 @@ pub(super) struct Caller {
     pub(super) keys: Vec<&'static str>,
     /// The caller hangs up when this is cancelled.
     pub(super) hang_up: CancellationToken,
+    /// The caller hangs up so many ms after the beginning, by the clock on the wall.
+    pub(super) hangs_up_after_ms: Option<u64>,
     /// Variables that hold what a webhook before has left. For a PBX on which nothing is what an empty one is.
     pub(super) stale: Vec<String>,
     pub(super) unique_id: String,
@@ -64,6 +66,7 @@ impl Caller {
             answered: false,
             keys: Vec::new(),
             hang_up: CancellationToken::new(),
+            hangs_up_after_ms: None,
             stale: Vec::new(),
             unique_id: format!("1795319690.{}", NEXT.fetch_add(1, Ordering::Relaxed)),
         }
@@ -87,6 +90,8 @@ pub(super) struct Seen {
     pub(super) last: String,
     /// `NAME <NUMBER>` as the callee's phone shows them, and behind a comma what else a trusted trunk is told.
     pub(super) callee: String,
+    /// The header lines of the callee's INVITE.
+    pub(super) invite: String,
     /// The prompts that the caller heard, in order.
     pub(super) heard: Vec<String>,
     /// The channel is answered.
@@ -171,6 +176,7 @@ fn script(caller: Caller) -> Script {
         answered: caller.answered,
         sounds: SOUNDS.map(|name| (name.to_owned(), Duration::from_secs(2))).into(),
         entries: caller.keys.iter().map(|keys| entry(keys)).collect(),
+        hang_up_after: caller.hangs_up_after_ms.map(|ms| Duration::from_millis(ms) * SPEED),
         hang_up_when: caller.hang_up,
         speed: SPEED,
         ..Script::default()
@@ -193,6 +199,7 @@ impl Seen {
             heard: played.prompts().into_iter().map(str::to_owned).collect(),
             last: last.unwrap_or_default(),
             callee,
+            invite: played.caller.invite(),
             after: played.after,
             answered: played.answered,
             hung_up: played.hung_up,
