@@ -144,6 +144,35 @@ async fn every_way_to_call_us_goes_on() {
     daemon.stop().await;
 }
 
+/// The code is in one event, which says how the entry ended, and nowhere else: not in the events of the keys, not in
+/// what is noted for the call's end, in no variable that is left. What the dialplan had in the way is as before.
+#[tokio::test]
+async fn a_code_is_kept_out_of_sight() {
+    const CODE: &str = "7390191648";
+    let server = web().await;
+    let daemon = Daemon::start(&format!(
+        "[webhook.vip]\nurl = '{}?code={{code}}'\nivr = {{ start_prompt = \"enter\", max_digits = 12 }}\n",
+        server.url("/nak")
+    ));
+    for before in [None, Some("true"), Some("false")] {
+        let mut dialplan = Dialplan::default();
+        dialplan.variables.extend(before.map(|value| ("sensitive_dtmf".to_owned(), value.to_owned())));
+        let caller = Caller::of("vip").typing(&["7390191648#", "7390191648#", "7390191648#"]);
+        let seen = in_time("a call", freeswitch(daemon.address(Pbx::FreeSwitch), caller, dialplan)).await;
+        assert_eq!(seen.outcome(), "FAILED nak");
+        assert_eq!(seen.variable("SENSITIVE_DTMF"), before.unwrap_or_default());
+        let left: Vec<_> = seen.variables.iter().filter(|(_, value)| value.contains(CODE)).collect();
+        assert!(left.is_empty(), "{left:?}");
+        for name in ["SWITCHHOOK_DIGITS", "READ_TERMINATOR_USED", "DIGITS_DIALED"] {
+            assert_eq!(seen.variable(name), "", "{name}");
+        }
+        let told =
+            seen.transcript.iter().filter(|m| matches!(&m.event, Event::Sent(text) if text.contains(CODE)));
+        assert_eq!(told.count(), 3, "one for each entry");
+    }
+    daemon.stop().await;
+}
+
 /// Whenever the caller hangs up: the daemon comes to an end, and a dialplan that goes on has the whole answer.
 #[tokio::test]
 async fn a_caller_may_hang_up_at_every_moment() {
