@@ -39,8 +39,8 @@ struct Connection {
     running: Vec<Running>,
     /// The first command has come. Its reply is lost if it is not `connect` (measured).
     begun: bool,
-    /// An application has ended: the channel is parked, and can be left.
-    parked: bool,
+    /// An application has ended: the channel has got so far that it can be left.
+    settled: bool,
     subscribed: bool,
     filters: Vec<String>,
     linger: Option<u64>,
@@ -91,7 +91,7 @@ pub(super) async fn play(server: SocketAddr, script: Script, dialplan: Dialplan)
         queue: VecDeque::new(),
         running: Vec::new(),
         begun: false,
-        parked: false,
+        settled: false,
         subscribed: false,
         filters: Vec::new(),
         linger: None,
@@ -332,7 +332,7 @@ impl Connection {
         if ran.hangs_up && cut.is_none() {
             return self.hang_up_at_the_end_of(message, ran.response).await;
         }
-        self.parked = true;
+        self.settled = true;
         self.completed(&message, ran.response).await
     }
 
@@ -429,7 +429,6 @@ impl Connection {
         while let Some(message) = self.queue.pop_front() {
             match self.run(&message) {
                 Some(ran) => {
-                    self.parked = true;
                     let events = ran.events.into_iter().map(|(_, event)| event);
                     events.for_each(|event| self.note(event));
                 }
@@ -453,7 +452,7 @@ impl Connection {
         match (self.is_async, resumes) {
             _ if self.channel.dead => After::HungUp,
             (true, true) | (false, false) => After::GoesOn,
-            (true, false) if self.parked && self.begun => After::GoesOn,
+            (true, false) if self.settled => After::GoesOn,
             (true, false) => After::Parked,
             (false, true) => After::Stuck,
         }
