@@ -218,7 +218,7 @@ fn who_leaves_in_the_wrong_way_loses_the_caller() {
     let text = execute("playback", "a.wav", "u1") + &set + "exit\n\n";
     let (played, _) = served(script(), Dialplan::default(), &[CONNECT, (&text, "goodbye")]);
     assert_eq!((played.variable("a"), played.after), ("1", After::GoesOn));
-    let nowhere = std::net::SocketAddr::from(([127, 0, 0, 1], 1));
+    let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
     assert_eq!(runtime.block_on(play(nowhere, script(), Dialplan::default())).after, After::Failure);
 }
