@@ -10,21 +10,24 @@ use super::packet::Headers;
 use crate::stage::caller::{Caller, Heard};
 use crate::stage::{Event, Party, Script, Shown};
 
-/// Sounds with their lengths, and an event for each that is not there.
-type Sounds = (Vec<(String, Duration)>, Vec<(Duration, Event)>);
-
 /// Every application takes as long as one frame of audio (measured: 20 to 35 ms).
 const FRAME: Duration = Duration::from_millis(20);
 
 /// The shortest patience of `play_and_get_digits` (read in its source).
 const TIMEOUT_MIN: Duration = Duration::from_secs(1);
 
+/// Sounds with their lengths.
+type Sounds = Vec<(String, Duration)>;
+
+/// What happens, and when.
+type Happening = Vec<(Duration, Event)>;
+
 /// What an application does.
 #[derive(Debug)]
 pub(super) struct Ran {
     pub(super) took: Duration,
     /// What happens meanwhile, and when.
-    pub(super) events: Vec<(Duration, Event)>,
+    pub(super) events: Happening,
     /// `Application-Response`
     pub(super) response: &'static str,
     /// Variables that are set at its end.
@@ -229,7 +232,7 @@ impl Channel {
     }
 
     /// The sounds of a file that are there, with their lengths; an event for each that is not.
-    fn sounds(&self, file: &str) -> Sounds {
+    fn sounds(&self, file: &str) -> (Sounds, Happening) {
         let (mut sounds, mut events) = (Vec::new(), Vec::new());
         let list = file.strip_prefix("file_string://");
         for name in list.map_or_else(|| vec![file], |list| list.split('!').collect()) {
@@ -284,7 +287,7 @@ impl Channel {
     }
 
     /// Each key is also noted for the call's end, unless the dialplan has said that it is nobody's business.
-    fn keys(&mut self, heard: &Heard) -> Vec<(Duration, Event)> {
+    fn keys(&mut self, heard: &Heard) -> Happening {
         if !self.is_true("sensitive_dtmf") && !heard.pressed.is_empty() {
             let dialed = self.variables.entry("digits_dialed".to_owned()).or_default();
             dialed.extend(heard.pressed.iter().map(|(_, key)| key));
@@ -321,7 +324,7 @@ fn by_sofia(text: &str) -> String {
 }
 
 /// The sounds that begin before the caller ends them.
-fn prompts(sounds: &[(String, Duration)], until: Duration) -> Vec<(Duration, Event)> {
+fn prompts(sounds: &[(String, Duration)], until: Duration) -> Happening {
     let mut at = Duration::ZERO;
     let mut events = Vec::new();
     for (name, length) in sounds {

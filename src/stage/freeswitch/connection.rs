@@ -1,10 +1,12 @@
 //! The socket's side of a session: commands in order, what runs and what waits, time, hangup, leaving.
 
+mod said;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
@@ -39,8 +41,8 @@ struct Connection {
     running: Vec<Running>,
     /// The first command has come. Its reply is lost if it is not `connect` (measured).
     begun: bool,
-    /// An application has ended: the channel is parked, and can be left.
-    parked: bool,
+    /// An application has ended: the channel has got so far that it can be left.
+    settled: bool,
     subscribed: bool,
     filters: Vec<String>,
     linger: Option<u64>,
@@ -91,7 +93,7 @@ pub(super) async fn play(server: SocketAddr, script: Script, dialplan: Dialplan)
         queue: VecDeque::new(),
         running: Vec::new(),
         begun: false,
-        parked: false,
+        settled: false,
         subscribed: false,
         filters: Vec::new(),
         linger: None,
@@ -332,7 +334,7 @@ impl Connection {
         if ran.hangs_up && cut.is_none() {
             return self.hang_up_at_the_end_of(message, ran.response).await;
         }
-        self.parked = true;
+        self.settled = true;
         self.completed(&message, ran.response).await
     }
 
@@ -341,19 +343,6 @@ impl Connection {
         self.event("CHANNEL_HANGUP", None).await?;
         self.completed(&message, response).await?;
         self.after_hangup().await
-    }
-
-    async fn completed(&mut self, message: &Message, response: &str) -> Result<(), Over> {
-        let Message { application, argument, id } = message;
-        let mut headers = self.channel.headers("CHANNEL_EXECUTE_COMPLETE", (application, argument));
-        let more = [
-            ("Application", application.as_str()),
-            ("Application-Data", argument),
-            ("Application-Response", response),
-            ("Application-UUID", id),
-        ];
-        headers.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        self.send(headers).await
     }
 
     /// Not `async`: nothing is read meanwhile, and the reply comes behind the end, the events behind the reply.
@@ -429,21 +418,12 @@ impl Connection {
         while let Some(message) = self.queue.pop_front() {
             match self.run(&message) {
                 Some(ran) => {
-                    self.parked = true;
                     let events = ran.events.into_iter().map(|(_, event)| event);
                     events.for_each(|event| self.note(event));
                 }
                 None => return self.die(),
             }
         }
-    }
-
-    async fn goodbye(&mut self) -> Result<(), Over> {
-        let notice = packet::goodbye(self.channel.uuid());
-        // Nobody may be listening.
-        self.write(&notice).await.ok();
-        self.stream.shutdown().await.ok();
-        Err(Over)
     }
 
     /// Measured: not `async` goes on without `socket_resume` and sticks with it; `async` goes on with it. Without it
@@ -453,49 +433,10 @@ impl Connection {
         match (self.is_async, resumes) {
             _ if self.channel.dead => After::HungUp,
             (true, true) | (false, false) => After::GoesOn,
-            (true, false) if self.parked && self.begun => After::GoesOn,
+            (true, false) if self.settled => After::GoesOn,
             (true, false) => After::Parked,
             (false, true) => After::Stuck,
         }
-    }
-
-    async fn dtmf(&mut self, key: char) -> Result<(), Over> {
-        let mut headers = self.channel.headers("DTMF", ("", ""));
-        headers.push(("DTMF-Digit".to_owned(), key.to_string()));
-        self.send(headers).await
-    }
-
-    /// An event, perhaps with application, argument and id.
-    async fn event(&mut self, name: &str, of: Option<(&str, &str, &str)>) -> Result<(), Over> {
-        let (application, argument, id) = of.unwrap_or_default();
-        let mut headers = self.channel.headers(name, (application, argument));
-        let more = [
-            ("Application", application),
-            ("Application-Data", argument),
-            ("Application-Response", if name == "CHANNEL_EXECUTE_COMPLETE" { "_none_" } else { "" }),
-            ("Application-UUID", id),
-        ];
-        headers.extend(more.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        self.send(headers).await
-    }
-
-    async fn send(&mut self, headers: packet::Headers) -> Result<(), Over> {
-        let name = headers.first().map_or("", |(_, name)| name.as_str());
-        let wanted = self.filters.is_empty() || self.filters.iter().any(|filter| filter == name);
-        if self.subscribed && wanted { self.write(&packet::event(&headers)).await } else { Ok(()) }
-    }
-
-    async fn reply(&mut self, text: &str) -> Result<(), Over> {
-        self.write(&packet::reply(text)).await
-    }
-
-    async fn write(&mut self, text: &str) -> Result<(), Over> {
-        self.note(Event::Sent(text.to_owned()));
-        self.stream.write_all(text.as_bytes()).await.map_err(|_| Over)
-    }
-
-    fn note(&mut self, event: Event) {
-        self.transcript.push(Moment { at: self.began.elapsed(), event });
     }
 }
 
