@@ -112,8 +112,9 @@ fn at(step: &Value) -> u64 {
 #[test]
 fn a_call_is_explained() {
     let site = Site::new(CONFIG);
+    // The wrong code has a character that no id has: a code is masked wherever it is.
     let args =
-        ["call", "vip", "--config", "config.toml", "--did", "0502102544", "--code", "99", "--code", "1234"];
+        ["call", "vip", "--config", "config.toml", "--did", "0502102544", "--code", "*9", "--code", "1234"];
     let said = run(&mut site.command(&args));
     assert_eq!(said.code, Some(0), "{}", said.stderr);
     insta::assert_snapshot!("explained", normalised(&said.stdout));
