@@ -253,7 +253,7 @@ impl Plan {
     }
 }
 
-fn cut(mut text: String) -> String {
+pub(super) fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(SHOWN));
     text
 }
@@ -287,7 +287,7 @@ impl Requests {
 }
 
 /// Path and query as they are sent: with a path, without a fragment, without what no URL can hold.
-fn finish_path(mut text: String, drop_empty: bool) -> String {
+pub(super) fn finish_path(mut text: String, drop_empty: bool) -> String {
     // Values are encoded: a `#` is the template's own.
     if let Some(fragment) = text.find('#') {
         text.truncate(fragment);
