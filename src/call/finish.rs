@@ -55,6 +55,14 @@ pub(super) fn compose(ending: &Ending<'_>) -> (Finish, Vec<String>) {
     (Finish { caller, variables: out.variables }, out.cleaned)
 }
 
+/// Whether a variable's value is the program's own word: nothing in it came from the caller or the web server.
+pub(super) fn is_ours(name: &VarName) -> bool {
+    matches!(
+        name.as_str(),
+        "WEBHOOK_STATUS" | "WEBHOOK_HTTP_STATUS" | "WEBHOOK_CALL" | "WEBHOOK_REASON" | "WEBHOOK_RESULT"
+    )
+}
+
 /// The answer's name counts beside ACK alone.
 fn answered_name(answer: Option<&Answer>) -> &str {
     answer.filter(|a| a.status == crate::terms::Status::Ack).map_or("", |a| &a.callername)

@@ -22,7 +22,7 @@ pub use session::{Session, SessionOutput};
 
 use crate::terms::{
     Answer, CallResult, Code, Codes, Destination, Ended, EntryFault, Failure, Ivr, Journal, Numbers, Opening,
-    Pbx, Prompt, Reason, Route, Status, Step, Webhook, What,
+    Pbx, PbxText, Prompt, Reason, Route, Status, Step, VarName, Webhook, What,
 };
 
 /// How long the PBX may take to take the answer and go.
@@ -548,11 +548,12 @@ impl Call {
     }
 
     fn leave(&mut self, now: Instant, finish: Finish) {
-        let variables = finish
-            .variables
-            .iter()
-            .map(|(name, value)| (name.to_string(), self.masked(value.as_str())))
-            .collect();
+        // An id that holds the code's digits by chance is no code.
+        let shown = |(name, value): &(VarName, PbxText)| match finish::is_ours(name) {
+            true => (name.to_string(), value.to_string()),
+            false => (name.to_string(), self.masked(value.as_str())),
+        };
+        let variables = finish.variables.iter().map(shown).collect();
         self.note(now, What::Finished { variables });
         self.state = State::AwaitLeave;
         self.deadline = now + FINISH_TIME;

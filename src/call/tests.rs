@@ -447,6 +447,7 @@ fn the_journal_holds_no_code() {
     let played = play(with_ivr(|_| {}), &[Done, Digits("1234", Full), echo]);
     assert_eq!(played.variable("WEBHOOK_DESTINATION"), Some("1234"));
     let journal = serde_json::to_string(&played.journal).expect("JSON");
+    assert!(journal.contains("[\"WEBHOOK_HTTP_STATUS\",\"200\"]"), "{journal}");
     assert!(!journal.contains("1234\"") && !journal.contains("code 1234"), "{journal}");
 }
 

@@ -10,12 +10,12 @@ use serde_json::{Map, Value};
 use super::explain::json;
 use super::ink::Ink;
 use super::log::{self, LogFormat};
-use super::play::{self, ANY_PORT, Daemon, Told, masked};
+use super::play::{self, ANY_PORT, Daemon, PlayedPbx, Told, masked};
 use super::transcript::Transcript;
 use super::{ConfigFile, EXIT_USAGE, say};
 use crate::app::StartError;
 use crate::config::Config;
-use crate::stage::asterisk::{Entry, Presentation, Script};
+use crate::stage::{Entry, Presentation, Script};
 use crate::terms::{CallResult, Code, Step, Webhook};
 
 /// Prompts and typing take this much less time than they would. The web server takes its own.
@@ -47,11 +47,15 @@ pub(super) struct Call {
     /// What the caller types, `#` included where he ends with it. Again for the next attempt; none: he types nothing
     #[arg(long = "code", value_name = "DIGITS")]
     codes: Vec<Keys>,
+    /// The PBX that is played
+    #[arg(long, value_name = "PBX", default_value = "asterisk")]
+    pbx: PlayedPbx,
     /// JSON: one object
     ///
     /// Its keys are result, reason, status, http_status (a number or null), destination, callername, caller_number,
     /// presentation, variables, attempts and steps. Name, number and presentation are what the callee sees: `allowed`, or
-    /// `prohibited` with both empty. The steps are the journal's.
+    /// `prohibited` with both empty; FreeSWITCH itself lets name and number of a caller who withholds them through. The
+    /// steps are the journal's.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -107,9 +111,10 @@ impl Call {
         // What is no secret is not masked.
         let secret = webhook.ivr.as_ref().is_none_or(|ivr| ivr.secret);
         let codes = if secret { codes } else { Vec::new() };
-        match runtime.block_on(play_one(config, script)) {
+        match runtime.block_on(play_one(self.pbx, config, script)) {
             Ok(told) => {
-                let text = if self.json { json(&report(&told, &codes)) } else { story(&told, &codes) };
+                let text =
+                    if self.json { json(&report(&told, &codes)) } else { story(self.pbx, &told, &codes) };
                 say(&text);
                 match told.result() {
                     CallResult::Success => ExitCode::SUCCESS,
@@ -128,7 +133,7 @@ impl Call {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         Script {
             unique_id: format!("{}.1", now.as_secs()),
-            channel: "PJSIP/played-00000001".to_owned(),
+            channel: self.pbx.channel("played", 1),
             number: known(&self.callerid),
             name: known(&self.callername),
             // As a trusted trunk says it with `Privacy: id`.
@@ -139,7 +144,7 @@ impl Call {
             dnid: Some(self.did.clone()),
             extension: self.did.clone(),
             entries: self.codes.iter().map(|keys| Entry::after(&keys.0)).collect(),
-            ..play::script(webhook, SPEED)
+            ..play::script(self.pbx, webhook, SPEED)
         }
     }
 }
@@ -157,20 +162,22 @@ fn no_such_webhook(name: &str, config: &Config) -> String {
     }
 }
 
-async fn play_one(config: Config, script: Script) -> Result<Told, StartError> {
-    let mut daemon = Daemon::start(config, ANY_PORT, None)?;
+async fn play_one(pbx: PlayedPbx, config: Config, script: Script) -> Result<Told, StartError> {
+    let mut daemon = Daemon::start(pbx, config, ANY_PORT, None)?;
     let told = daemon.play(script).await;
     daemon.stop().await;
     Ok(told)
 }
 
 /// For people.
-fn story(told: &Told, codes: &[Code]) -> String {
+fn story(pbx: PlayedPbx, told: &Told, codes: &[Code]) -> String {
     let ink = Ink::of(&std::io::stdout());
     let explained = match &told.journal {
         Some(journal) => Transcript::new(journal, ink).to_string(),
-        None => "FAILED (unreachable): the daemon could not read what Asterisk said of the call, and left.\n"
-            .to_owned(),
+        None => format!(
+            "FAILED (unreachable): the daemon could not read what {} said of the call, and left.\n",
+            pbx.name()
+        ),
     };
     let note = format!("Played with no PBX: prompts and typing ran {SPEED} times faster than life.");
     format!("{explained}{}\n\n{}\n", told.next_phone(codes), ink.dim(note))
@@ -197,7 +204,8 @@ fn report<'a>(told: &'a Told, codes: &[Code]) -> Report<'a> {
     let journal = told.journal.as_ref();
     let (name, number) = told.shown().unwrap_or_default();
     let taken = told.variables();
-    let value = |name: &str| taken.iter().find(|(n, _)| *n == name).map_or("", |(_, value)| value);
+    let value =
+        |name: &str| taken.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map_or("", |(_, value)| value);
     Report {
         result: told.result(),
         reason: told.reason(),
@@ -206,8 +214,8 @@ fn report<'a>(told: &'a Told, codes: &[Code]) -> Report<'a> {
         destination: value("WEBHOOK_DESTINATION"),
         callername: masked(name, codes),
         caller_number: number,
-        presentation: if told.shown().is_some() { "allowed" } else { "prohibited" },
-        variables: taken.iter().map(|(n, value)| ((*n).to_owned(), Value::from(*value))).collect(),
+        presentation: if told.is_private() { "prohibited" } else { "allowed" },
+        variables: taken.iter().map(|(n, value)| (n.clone(), Value::from(*value))).collect(),
         attempts: journal.map_or(0, |j| j.attempts),
         steps: journal.map_or(&[], |j| &j.steps),
     }

@@ -1,4 +1,4 @@
-//! Calls without a PBX: a daemon of its own for them, and Asterisk played by [`crate::stage`].
+//! Calls without a PBX: a daemon of its own for them, and the PBX played by [`crate::stage`].
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
@@ -10,9 +10,10 @@ use super::transcript::clean;
 use crate::app::{App, StartError};
 use crate::config::{Config, Listener};
 use crate::io::Keeper;
-use crate::stage::asterisk::{self, Played, Script};
+use crate::stage::freeswitch::Dialplan;
+use crate::stage::{Played, Script, asterisk, freeswitch};
 use crate::store::Store;
-use crate::terms::{CallResult, Code, Journal, Pbx, Webhook, WebhookName, What};
+use crate::terms::{CallResult, Code, Journal, Pbx, Prompt, Webhook, WebhookName, What};
 
 /// Any free port of this machine.
 pub(super) const ANY_PORT: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 0);
@@ -29,8 +30,43 @@ const LOOK: Duration = Duration::from_millis(1);
 /// A reason that the daemon never gives: the dialplan writes it when it got no result.
 const UNREACHABLE: &str = "unreachable";
 
+/// Which PBX is played.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(super) enum PlayedPbx {
+    #[default]
+    Asterisk,
+    #[value(name = "freeswitch")]
+    FreeSwitch,
+}
+
+impl PlayedPbx {
+    /// Its name.
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            PlayedPbx::Asterisk => "Asterisk",
+            PlayedPbx::FreeSwitch => "FreeSWITCH",
+        }
+    }
+
+    /// A channel's name there.
+    pub(super) fn channel(self, peer: &str, at: usize) -> String {
+        match self {
+            PlayedPbx::Asterisk => format!("PJSIP/{peer}-{at:08x}"),
+            PlayedPbx::FreeSwitch => format!("sofia/{peer}/{at}@pbx.invalid"),
+        }
+    }
+
+    fn pbx(self) -> Pbx {
+        match self {
+            PlayedPbx::Asterisk => Pbx::Asterisk,
+            PlayedPbx::FreeSwitch => Pbx::FreeSwitch,
+        }
+    }
+}
+
 /// A daemon for played calls. What happened in them is taken from memory.
 pub(super) struct Daemon {
+    pbx: PlayedPbx,
     app: App,
     address: SocketAddr,
     journals: mpsc::Receiver<Journal>,
@@ -39,7 +75,8 @@ pub(super) struct Daemon {
 /// What came of a played call.
 #[derive(Debug)]
 pub(super) struct Told {
-    /// On Asterisk's side.
+    pbx: PlayedPbx,
+    /// On the PBX's side.
     pub(super) played: Played,
     /// On the daemon's. `None` where the session ended before it was a call.
     pub(super) journal: Option<Journal>,
@@ -48,16 +85,20 @@ pub(super) struct Told {
 impl Daemon {
     /// Starts one with these webhooks, that listens for this machine alone. `store` keeps the journals as well.
     pub(super) fn start(
+        pbx: PlayedPbx,
         mut config: Config,
         listen: SocketAddr,
         store: Option<Store>,
     ) -> Result<Daemon, StartError> {
-        config.esl = None;
-        config.fastagi = Some(Listener { listen, allow: vec![listen.ip().into()], max_calls: JOURNALS });
+        let listener = Some(Listener { listen, allow: vec![listen.ip().into()], max_calls: JOURNALS });
+        (config.fastagi, config.esl) = match pbx {
+            PlayedPbx::Asterisk => (listener, None),
+            PlayedPbx::FreeSwitch => (None, listener),
+        };
         let (out, journals) = mpsc::channel(JOURNALS);
         let app = App::start(config, Box::new(Journals { out, store }))?;
-        let address = app.address(Pbx::Asterisk).ok_or(StartError::NoListener)?;
-        Ok(Daemon { app, address, journals })
+        let address = app.address(pbx.pbx()).ok_or(StartError::NoListener)?;
+        Ok(Daemon { pbx, app, address, journals })
     }
 
     /// Where it listens.
@@ -67,12 +108,15 @@ impl Daemon {
 
     /// Plays one call, and waits until the daemon has forgotten it.
     pub(super) async fn play(&mut self, script: Script) -> Told {
-        let played = asterisk::play(self.address(), script).await;
+        let played = match self.pbx {
+            PlayedPbx::Asterisk => asterisk::play(self.address(), script).await,
+            PlayedPbx::FreeSwitch => freeswitch::play(self.address(), script, Dialplan::default()).await,
+        };
         // Its journal is handed over before it is counted as over.
         while self.app.open_calls() > 0 {
             tokio::time::sleep(LOOK).await;
         }
-        Told { played, journal: self.journals.try_recv().ok() }
+        Told { pbx: self.pbx, played, journal: self.journals.try_recv().ok() }
     }
 
     /// The next call that somebody else placed.
@@ -89,7 +133,7 @@ impl Daemon {
 impl Told {
     /// As the dialplan reads it: everything but `SUCCESS` is failed.
     pub(super) fn result(&self) -> CallResult {
-        match self.played.variable("WEBHOOK_RESULT") == CallResult::Success.as_str() {
+        match self.variable("WEBHOOK_RESULT") == CallResult::Success.as_str() {
             true => CallResult::Success,
             false => CallResult::Failed,
         }
@@ -97,16 +141,34 @@ impl Told {
 
     /// The word for it.
     pub(super) fn reason(&self) -> &str {
-        match self.played.variable("WEBHOOK_RESULT") {
+        match self.variable("WEBHOOK_RESULT") {
             "" => UNREACHABLE,
-            _ => self.played.variable("WEBHOOK_REASON"),
+            _ => self.variable("WEBHOOK_REASON"),
+        }
+    }
+
+    /// A variable by its name in the configuration, as the dialplan sees it; empty when it is not set.
+    pub(super) fn variable(&self, name: &str) -> &str {
+        self.played.variable(&self.name(name))
+    }
+
+    /// A variable's name in the dialplan: FreeSWITCH's are written in small letters.
+    fn name(&self, name: &str) -> String {
+        match self.pbx {
+            PlayedPbx::Asterisk => name.to_owned(),
+            PlayedPbx::FreeSwitch => name.to_ascii_lowercase(),
         }
     }
 
     /// Name and number that the callee sees; `None` when both are hidden.
     pub(super) fn shown(&self) -> Option<(&str, &str)> {
-        let caller = &self.played.caller;
-        (!caller.is_hidden()).then(|| caller.shown())
+        let shown = &self.played.caller;
+        (!shown.is_anonymous()).then_some((&shown.from.name, &shown.from.number))
+    }
+
+    /// Whether the callee's side is asked not to show them.
+    pub(super) fn is_private(&self) -> bool {
+        self.played.caller.private || self.played.caller.is_anonymous()
     }
 
     /// Name and number on the callee's display, in words.
@@ -122,7 +184,7 @@ impl Told {
 
     /// What becomes of the call, in a sentence. The codes are masked in it: a web server may send one back.
     pub(super) fn next_phone(&self, codes: &[Code]) -> String {
-        let destination = self.variables().into_iter().find(|(name, _)| *name == "WEBHOOK_DESTINATION");
+        let destination = self.taken().find(|(name, _)| name == "WEBHOOK_DESTINATION");
         let goes = match destination {
             Some((_, number)) if !number.is_empty() => format!("Phone {} rings and shows", clean(number)),
             _ if self.result() == CallResult::Success => {
@@ -133,14 +195,22 @@ impl Told {
         format!("{goes}: {}.", masked(&clean(&self.display()), codes))
     }
 
-    /// The variables that the PBX took, in the daemon's order, codes masked.
-    pub(super) fn variables(&self) -> Vec<(&str, &str)> {
+    /// The variables that the PBX took, in the daemon's order, codes masked: names in the dialplan, values.
+    pub(super) fn variables(&self) -> Vec<(String, &str)> {
+        self.taken().map(|(name, value)| (self.name(name), value.as_str())).collect()
+    }
+
+    /// By their names in the configuration. FreeSWITCH keeps no empty ones, which a dialplan sees as empty.
+    fn taken(&self) -> impl Iterator<Item = &(String, String)> {
         let finished = self.journal.iter().flat_map(|j| &j.steps).filter_map(|step| match &step.what {
             What::Finished { variables } => Some(variables),
             _ => None,
         });
-        let taken = |(name, _): &&(String, String)| self.played.variables.contains_key(name);
-        finished.flatten().filter(taken).map(|(name, value)| (name.as_str(), value.as_str())).collect()
+        let taken = |(name, value): &&(String, String)| {
+            self.played.variables.contains_key(&self.name(name))
+                || (self.pbx == PlayedPbx::FreeSwitch && value.is_empty() && !self.played.hung_up)
+        };
+        finished.flatten().filter(taken)
     }
 }
 
@@ -150,10 +220,13 @@ pub(super) fn masked(text: &str, codes: &[Code]) -> String {
 }
 
 /// A call that asks a webhook, so many times faster than life. Every sound that the webhook plays is there.
-pub(super) fn script(webhook: &Webhook, speed: u32) -> Script {
+pub(super) fn script(pbx: PlayedPbx, webhook: &Webhook, speed: u32) -> Script {
+    let name = |prompt: &Prompt| match pbx {
+        PlayedPbx::Asterisk => prompt.asterisk.clone(),
+        PlayedPbx::FreeSwitch => prompt.freeswitch.clone(),
+    };
     let prompts = webhook.ivr.iter().flat_map(|i| [&i.start_prompt, &i.error_prompt, &i.timeout_prompt]);
-    let sounds: BTreeMap<String, Duration> =
-        prompts.flatten().map(|prompt| (prompt.asterisk.clone(), SOUND)).collect();
+    let sounds: BTreeMap<String, Duration> = prompts.flatten().map(|prompt| (name(prompt), SOUND)).collect();
     Script { path: format!("webhook/{}", webhook.name), sounds, speed, ..Script::default() }
 }
 

@@ -51,7 +51,7 @@ impl Display for Transcript<'_> {
         for step in &journal.steps {
             let at = ink.dim(format!("{:>8.3} s", seconds(step.at_us)));
             writeln!(f, "{at}  {}", sentence(journal, step))?;
-            for line in details(&step.what) {
+            for line in details(journal, &step.what) {
                 writeln!(f, "{:12}{line}", "")?;
             }
         }
@@ -262,14 +262,20 @@ fn answer(status: &str, destination: &str, callername: &str, dialect: Dialect) -
 }
 
 /// The lines below a step.
-fn details(what: &What) -> Vec<String> {
+fn details(journal: &Journal, what: &What) -> Vec<String> {
     match what {
         What::Request { body, .. } => body_lines(body),
         What::Response { body, .. } => body_lines(body),
         What::Answer { hints, .. } => hints.iter().map(|hint| format!("hint: {}", clean(hint))).collect(),
         What::Finished { variables } => {
             let width = variables.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+            let in_dialplan = |name: &str| match journal.pbx.as_str() {
+                // FreeSWITCH's are in small letters.
+                "freeswitch" => name.to_ascii_lowercase(),
+                _ => name.to_owned(),
+            };
             let line = |(name, value): &(String, String)| {
+                let name = in_dialplan(name);
                 format!("{name:width$} = {}", clean(value)).trim_end().to_owned()
             };
             variables.iter().map(line).collect()

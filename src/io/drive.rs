@@ -33,6 +33,8 @@ pub(super) struct Driver<S> {
     session: S,
     pbx: Pbx,
     overloaded: bool,
+    /// A byte came. Who connects and says nothing is a health check, and nothing to tell of.
+    heard: bool,
     call: Option<Call>,
     hook: Option<Arc<Hook>>,
     asking: Option<Asking>,
@@ -51,7 +53,18 @@ impl<S: Session> Driver<S> {
     pub(super) fn new(worker: Rc<Worker>, session: S, pbx: Pbx, overloaded: bool) -> Driver<S> {
         let registry = worker.shared.registry.load_full();
         let notes = Notes::default();
-        Driver { worker, registry, session, pbx, overloaded, call: None, hook: None, asking: None, notes }
+        Driver {
+            worker,
+            registry,
+            session,
+            pbx,
+            overloaded,
+            heard: false,
+            call: None,
+            hook: None,
+            asking: None,
+            notes,
+        }
     }
 
     /// Drives the call to its end. `opened` is called when the PBX has said what it wants.
@@ -75,7 +88,10 @@ impl<S: Session> Driver<S> {
             };
             let now = Instant::now();
             match woken {
-                Woken::Read(Ok(n)) if n > 0 => self.session.handle_bytes(now, &buffer[..n]),
+                Woken::Read(Ok(n)) if n > 0 => {
+                    self.heard = true;
+                    self.session.handle_bytes(now, &buffer[..n]);
+                }
                 Woken::Read(_) => {
                     ended = true;
                     self.session.handle_eof(now);
@@ -271,6 +287,7 @@ impl<S: Session> Driver<S> {
                 tracing::warn!(pbx = self.pbx.as_str(), what, reply, "the PBX refused something")
             }
             What::Dialplan { advice } => self.worker.shared.warn_of_dialplan(advice),
+            What::ProtocolError { .. } if !self.heard => {}
             What::ProtocolError { detail } => {
                 tracing::warn!(pbx = self.pbx.as_str(), detail, "a PBX is out of step")
             }

@@ -4,4 +4,10 @@
 //! their mistakes.
 
 pub mod asterisk;
+mod caller;
+pub mod freeswitch;
+mod script;
 pub mod server;
+
+pub use caller::{Entry, Key};
+pub use script::{After, Event, Moment, Party, Played, Presentation, Script, Shown};

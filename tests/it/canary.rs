@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use regex::Regex;
 use rustix::process::Signal;
-use switchhook::stage::asterisk::{self, Entry, Script};
+use switchhook::stage::{Entry, Script, asterisk};
 
 use crate::program::{Running, Site, run};
 
@@ -57,9 +57,9 @@ fn assert_silent(what: &str, text: &str) {
 fn call_tells_no_code() {
     let site = Site::new(CONFIG);
     for name in ["echo", "posted", "slowly"] {
-        for json in [&["--json"][..], &[]] {
+        for more in [&["--json"][..], &[], &["--json", "--pbx", "freeswitch"], &["--pbx", "freeswitch"]] {
             let args = ["call", name, "--config", "config.toml", "--code", CODES[1], "--code", CODES[0]];
-            let said = run(site.command(&[&args[..], json].concat()).env("SWITCHHOOK_LOG", "trace"));
+            let said = run(site.command(&[&args[..], more].concat()).env("SWITCHHOOK_LOG", "trace"));
             assert!(said.stderr.contains("INFO call"), "no log: {}", said.stderr);
             assert_silent(name, &said.stdout);
             assert_silent(name, &said.stderr);
@@ -71,11 +71,13 @@ fn call_tells_no_code() {
 #[test]
 fn demo_tells_no_code() {
     let site = Site::new("");
-    let said = run(site.command(&["demo"]).env("SWITCHHOOK_LOG", "trace"));
-    assert!(said.stderr.contains("INFO call"), "no log: {}", said.stderr);
     let code = Regex::new(r"(?m)(^|[^0-9A-Za-z.])(1234|9876)([^0-9A-Za-z.]|$)").expect("a pattern");
-    for text in [&said.stdout, &said.stderr] {
-        assert!(!code.is_match(text), "{text}");
+    for pbx in ["asterisk", "freeswitch"] {
+        let said = run(site.command(&["demo", "--pbx", pbx]).env("SWITCHHOOK_LOG", "trace"));
+        assert!(said.stderr.contains("INFO call"), "no log: {}", said.stderr);
+        for text in [&said.stdout, &said.stderr] {
+            assert!(!code.is_match(text), "{text}");
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::process::{ChildStdout, Stdio};
 use std::time::Duration;
 
 use rustix::process::Signal;
-use switchhook::stage::asterisk::{self, Entry, Script};
+use switchhook::stage::{Entry, Script, asterisk};
 
 use crate::program::{Running, command, normalised, run};
 
@@ -22,6 +22,9 @@ fn every_call_is_shown_and_nothing_is_left_behind() {
     let said = run(&mut command(folder.path(), &["demo"]));
     assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{}", said.stdout);
     insta::assert_snapshot!("demo", normalised(&said.stdout));
+    let said = run(&mut command(folder.path(), &["demo", "--pbx", "freeswitch"]));
+    assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{}", said.stdout);
+    insta::assert_snapshot!("demo_freeswitch", normalised(&said.stdout));
     assert!(is_empty(folder.path()));
 }
 

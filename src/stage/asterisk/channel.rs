@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use super::caller::{Caller, Heard};
-use super::{Event, Script, words};
+use super::words;
+use crate::stage::caller::{Caller, Heard};
+use crate::stage::{Event, Party, Presentation, Script, Shown};
 
 /// `ANSWER` waits so long for the caller's first sound (measured: about 500 ms without any).
 const ANSWERING: Duration = Duration::from_millis(500);
@@ -21,83 +22,24 @@ const NAME: usize = 255;
 /// Samples in a millisecond: `endpos` counts them.
 const SAMPLES: u128 = 8;
 
-/// How a number or a name may be shown, as `CALLERID(pres)` names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "Asterisk's own words")]
-pub enum Presentation {
-    AllowedNotScreened,
-    AllowedPassedScreen,
-    AllowedFailedScreen,
-    Allowed,
-    ProhibNotScreened,
-    ProhibPassedScreen,
-    ProhibFailedScreen,
-    Prohib,
-    Unavailable,
-}
-
-impl Presentation {
-    const ALL: [(Presentation, &'static str, u8); 9] = [
-        (Presentation::AllowedNotScreened, "allowed_not_screened", 0x00),
-        (Presentation::AllowedPassedScreen, "allowed_passed_screen", 0x01),
-        (Presentation::AllowedFailedScreen, "allowed_failed_screen", 0x02),
-        (Presentation::Allowed, "allowed", 0x03),
-        (Presentation::ProhibNotScreened, "prohib_not_screened", 0x20),
-        (Presentation::ProhibPassedScreen, "prohib_passed_screen", 0x21),
-        (Presentation::ProhibFailedScreen, "prohib_failed_screen", 0x22),
-        (Presentation::Prohib, "prohib", 0x23),
-        (Presentation::Unavailable, "unavailable", 0x43),
-    ];
-
-    /// Asterisk's word.
-    pub fn as_str(self) -> &'static str {
-        Self::ALL.iter().find(|(p, ..)| *p == self).map_or("", |(_, word, _)| word)
-    }
-
-    /// `agi_callingpres`.
-    pub fn code(self) -> u8 {
-        Self::ALL.iter().find(|(p, ..)| *p == self).map_or(0, |(.., code)| *code)
-    }
-
-    fn parse(word: &str) -> Option<Presentation> {
-        Self::ALL.iter().find(|(_, w, _)| *w == word).map(|(p, ..)| *p)
-    }
-
-    fn hides(self) -> bool {
-        self.code() & 0x60 != 0
-    }
-}
-
-/// What a channel says of its caller to the next one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct CallerId {
-    /// `CALLERID(num)`
-    pub number: String,
-    /// `CALLERID(name)`
-    pub name: String,
-    /// `CALLERID(ANI-num)`
-    pub ani: String,
-    /// `CALLERID(num-pres)`
-    pub number_presentation: Presentation,
-    /// `CALLERID(name-pres)`
-    pub name_presentation: Presentation,
+/// What the channel knows of its caller.
+#[derive(Debug)]
+pub(super) struct CallerId {
+    number: String,
+    name: String,
+    ani: String,
+    number_presentation: Presentation,
+    name_presentation: Presentation,
 }
 
 impl CallerId {
-    /// Name and number in the From of the INVITE that the callee gets (recorded).
-    pub fn shown(&self) -> (&str, &str) {
-        if self.is_hidden() { ("Anonymous", "anonymous") } else { (&self.name, &self.number) }
-    }
-
-    /// Name and number in its P-Asserted-Identity, from an endpoint with `send_pai=yes` and `trust_id_outbound=yes`:
-    /// hidden or not (recorded).
-    pub fn asserted(&self) -> (&str, &str) {
-        (&self.name, &self.number)
-    }
-
-    /// Whether the callee sees "Anonymous".
-    pub fn is_hidden(&self) -> bool {
-        self.number_presentation.hides() || self.name_presentation.hides()
+    /// From and, of an endpoint with `send_pai=yes` and `trust_id_outbound=yes`, P-Asserted-Identity of the INVITE that
+    /// the callee gets (recorded).
+    pub(super) fn shown(&self) -> Shown {
+        let private = self.number_presentation.hides() || self.name_presentation.hides();
+        let asserted = Party { name: self.name.clone(), number: self.number.clone() };
+        let anonymous = || Party { name: "Anonymous".to_owned(), number: "anonymous".to_owned() };
+        Shown { from: if private { anonymous() } else { asserted.clone() }, asserted, private }
     }
 }
 

@@ -9,7 +9,8 @@ use tokio::time::{Instant, sleep_until};
 use tokio_util::sync::CancellationToken;
 
 use super::channel::{Channel, Reaction, Reply};
-use super::{AgiStatus, Event, Moment, Played, Script};
+use crate::stage::caller::hangs_up;
+use crate::stage::{After, Event, Moment, Played, Script};
 
 /// Bytes of a line; what is behind them runs as a further command. Asterisk 16's limit, the smaller one (measured; 22
 /// takes 8191).
@@ -41,7 +42,7 @@ pub(super) async fn play(server: SocketAddr, script: Script) -> Played {
     let hang_up_when = script.hang_up_when.clone();
     let channel = Channel::new(script);
     let Ok(stream) = TcpStream::connect(server).await else {
-        return played(channel, Vec::new(), AgiStatus::Failure);
+        return played(channel, Vec::new(), After::Failure);
     };
     let mut connection = Connection {
         stream,
@@ -58,21 +59,21 @@ pub(super) async fn play(server: SocketAddr, script: Script) -> Played {
     if connection.stream.set_nodelay(true).is_ok() {
         let Over = connection.session(environment).await;
     }
-    let status = match &connection.channel {
-        channel if channel.dead => AgiStatus::Hangup,
-        channel if channel.failed => AgiStatus::Failure,
-        _ => AgiStatus::Success,
+    let after = match &connection.channel {
+        channel if channel.dead => After::HungUp,
+        channel if channel.failed => After::Failure,
+        _ => After::GoesOn,
     };
-    played(connection.channel, connection.transcript, status)
+    played(connection.channel, connection.transcript, after)
 }
 
-fn played(channel: Channel, transcript: Vec<Moment>, agi_status: AgiStatus) -> Played {
+fn played(channel: Channel, transcript: Vec<Moment>, after: After) -> Played {
     Played {
         variables: channel.variables(),
-        agi_status,
+        after,
         answered: channel.up,
         hung_up: channel.dead,
-        caller: channel.caller_id,
+        caller: channel.caller_id.shown(),
         transcript,
     }
 }
@@ -252,15 +253,4 @@ enum Passed {
     Whole,
     Interrupted,
     HungUp,
-}
-
-/// The caller's own time has come, or what he waited for.
-async fn hangs_up(at: Option<Instant>, when: &CancellationToken) {
-    match at {
-        Some(at) => tokio::select! {
-            () = sleep_until(at) => {}
-            () = when.cancelled() => {}
-        },
-        None => when.cancelled().await,
-    }
 }

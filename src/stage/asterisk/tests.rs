@@ -1,9 +1,12 @@
 //! The played Asterisk against bytes that the real one (22.10.1; 16.28.0 the same) was recorded with.
 
+use std::time::Duration;
+
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
 use super::*;
+use crate::stage::{After, Entry, Event, Party, Presentation, Shown};
 
 const USAGE: &str = "520-Invalid command syntax.  Proper usage follows:\n";
 const USAGE_END: &str = "520 End of proper usage.\n";
@@ -153,10 +156,10 @@ fn commands_are_answered_as_recorded() {
             ("GET VARIABLE READSTATUS", "200 result=1 (TIMEOUT)\n"),
         ],
     ));
-    assert_eq!((played.agi_status, played.variable("V2")), (AgiStatus::Success, "a b"));
+    assert_eq!((played.after, played.variable("V2")), (After::GoesOn, "a b"));
     assert_eq!(played.prompts(), ["beep", "beep", "beep"]);
     let played = run(dialogue(script(), &[("STREAM FILE nosuchfile \"12\"", "200 result=-1 endpos=0\n")]));
-    assert_eq!(played.agi_status, AgiStatus::Failure);
+    assert_eq!(played.after, After::Failure);
 }
 
 #[test]
@@ -237,13 +240,13 @@ fn a_channel_that_was_hung_up_answers_as_recorded() {
             ("FROB", UNKNOWN),
         ],
     ));
-    assert_eq!((played.agi_status, played.variable("V1")), (AgiStatus::Hangup, "after"));
+    assert_eq!((played.after, played.variable("V1")), (After::HungUp, "after"));
 
     // While the server thinks, the line comes by itself.
     let script = Script { hang_up_after: Some(Duration::from_millis(500)), ..script_answered() };
     let (played, said) =
         run(with_server(script, async |stream, _| read(stream, |got| got.ends_with('\n')).await));
-    assert_eq!((said.as_str(), played.agi_status), ("HANGUP\n", AgiStatus::Hangup));
+    assert_eq!((said.as_str(), played.after), ("HANGUP\n", After::HungUp));
 }
 
 fn script_answered() -> Script {
@@ -263,8 +266,8 @@ fn a_batch_with_a_half_close_behind_it_is_answered_whole() {
         said
     }));
     assert_eq!(said, format!("{}HANGUP\n", "200 result=1\n".repeat(10)));
-    assert_eq!((played.variable("V8"), played.caller.name.as_str()), ("x 8", "Zoë"));
-    assert_eq!(played.agi_status, AgiStatus::Success);
+    assert_eq!((played.variable("V8"), played.caller.asserted.name.as_str()), ("x 8", "Zoë"));
+    assert_eq!(played.after, After::GoesOn);
 }
 
 /// Recorded (agi_readahead): what was written ahead waits in Asterisk's buffer for the socket's next bytes.
@@ -334,7 +337,10 @@ fn the_callee_sees_what_was_recorded() {
         let lines: Vec<String> = sets.iter().map(|(name, value)| set(name, value)).collect();
         let lines: Vec<(&str, &str)> = lines.iter().map(|l| (l.as_str(), "200 result=1\n")).collect();
         let played = run(dialogue(script(), &lines));
-        assert_eq!((played.caller.shown(), played.caller.asserted()), (shown, asserted), "{sets:?}");
+        let party = |(name, number): (&str, &str)| Party { name: name.to_owned(), number: number.to_owned() };
+        let private = shown.1 == "anonymous";
+        let shown = Shown { from: party(shown), asserted: party(asserted), private };
+        assert_eq!(played.caller, shown, "{sets:?}");
     }
 }
 
@@ -344,5 +350,5 @@ fn no_server_is_a_failure() {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         listener.local_addr().expect("an address")
     });
-    assert_eq!(run(play(address, script())).agi_status, AgiStatus::Failure);
+    assert_eq!(run(play(address, script())).after, After::Failure);
 }

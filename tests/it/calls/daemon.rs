@@ -9,7 +9,7 @@ use std::time::Duration;
 use switchhook::app::App;
 use switchhook::config;
 use switchhook::io::Keeper;
-use switchhook::terms::{Journal, WebhookName};
+use switchhook::terms::{self, Journal, WebhookName};
 use tokio::sync::watch;
 
 use super::pbx::{Caller, Pbx, Seen};
@@ -41,10 +41,12 @@ impl Keeper for Keeps {
     fn right_code(&self, _: &WebhookName, _: &str) {}
 }
 
-/// A configuration with the listener on any free port, unless the text has a listener of its own.
+/// A configuration with a listener for each PBX on any free port, unless the text has a listener of its own.
 pub(super) fn config_of(text: &str) -> config::Config {
-    let listener = if text.contains("[fastagi]") { "" } else { "[fastagi]\nlisten = \"127.0.0.1:0\"\n" };
-    let text = format!("{listener}{text}");
+    let sections = if text.contains("[fastagi]") { &["esl"][..] } else { &["fastagi", "esl"] };
+    let listeners: String =
+        sections.iter().map(|section| format!("[{section}]\nlisten = \"127.0.0.1:0\"\n")).collect();
+    let text = format!("{listeners}{text}");
     config::parse("test.toml", Path::new("."), text.as_bytes(), &|_| None)
         .unwrap_or_else(|problems| panic!("{}", problems.draw(false)))
 }
@@ -56,12 +58,16 @@ impl Daemon {
         Daemon { app, kept }
     }
 
-    pub(super) fn address(&self) -> SocketAddr {
-        self.app.address(switchhook::terms::Pbx::Asterisk).expect("a listener")
+    pub(super) fn address(&self, pbx: Pbx) -> SocketAddr {
+        let pbx = match pbx {
+            Pbx::Asterisk => terms::Pbx::Asterisk,
+            Pbx::FreeSwitch => terms::Pbx::FreeSwitch,
+        };
+        self.app.address(pbx).expect("a listener")
     }
 
     pub(super) fn calls(&self) -> Calls {
-        Calls { address: self.address(), kept: self.kept.clone() }
+        Calls { addresses: Pbx::ALL.map(|pbx| (pbx, self.address(pbx))), kept: self.kept.clone() }
     }
 
     pub(super) async fn call(&self, caller: Caller) -> (Seen, Journal) {
@@ -87,7 +93,7 @@ impl Daemon {
 /// Places calls; for tasks.
 #[derive(Clone)]
 pub(super) struct Calls {
-    address: SocketAddr,
+    addresses: [(Pbx, SocketAddr); 2],
     kept: Arc<Kept>,
 }
 
@@ -95,7 +101,8 @@ impl Calls {
     /// A call, and its journal.
     pub(super) async fn call(&self, pbx: Pbx, caller: Caller) -> (Seen, Journal) {
         let unique_id = caller.unique_id.clone();
-        let seen = in_time(&unique_id, pbx.play(self.address, caller)).await;
+        let (_, address) = self.addresses.into_iter().find(|(p, _)| *p == pbx).expect("both are there");
+        let seen = in_time(&unique_id, pbx.play(address, caller)).await;
         let journal = self.journal(&unique_id).await;
         assert!(journal.steps.is_sorted_by_key(|step| step.at_us), "not in order: {:?}", journal.steps);
         (seen, journal)

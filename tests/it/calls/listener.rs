@@ -9,7 +9,7 @@ use tokio::net::{TcpSocket, TcpStream};
 use tokio::task::JoinSet;
 
 use super::daemon::{Daemon, in_time};
-use super::pbx::Caller;
+use super::pbx::{Caller, Pbx};
 use super::running::{Running, configure};
 use super::web::{Act, Web, ok};
 
@@ -48,20 +48,20 @@ async fn who_is_not_on_the_list_is_closed_before_a_byte_is_read() {
         )
     };
     let daemon = Daemon::start(&text("127.0.0.2/31"));
-    let mut plain = TcpStream::connect(daemon.address()).await.expect("a connection");
+    let mut plain = TcpStream::connect(daemon.address(Pbx::Asterisk)).await.expect("a connection");
     // It may be closed already.
     plain.write_all(b"agi_network: yes\nagi_network: yes\n\n").await.ok();
     is_closed_silently(plain).await;
-    let calls = super::pbx::Pbx::Asterisk.play(daemon.address(), Caller::of("a"));
+    let calls = Pbx::Asterisk.play(daemon.address(Pbx::Asterisk), Caller::of("a"));
     assert_eq!(in_time("a call", calls).await.outcome(), " ");
     assert!(web.saw().is_empty());
-    let known = stranger(daemon.address()).await;
+    let known = stranger(daemon.address(Pbx::Asterisk)).await;
     daemon.until_open(1).await;
     drop(known);
     daemon.stop().await;
 
     let daemon = Daemon::start(&text("127.0.0.1"));
-    is_closed_silently(stranger(daemon.address()).await).await;
+    is_closed_silently(stranger(daemon.address(Pbx::Asterisk)).await).await;
     assert_eq!(daemon.call(Caller::of("a")).await.0.outcome(), "SUCCESS ok");
     daemon.stop().await;
 }
@@ -73,7 +73,7 @@ async fn six_hundred_silent_connections_of_one_peer_stop_no_call_and_a_dribbled_
     let daemon = Daemon::start(&format!("[webhook.a]\nurl = \"{}\"\n", web.url("/")));
     let mut silent = JoinSet::new();
     for _ in 0..600 {
-        silent.spawn(is_closed_silently(stranger(daemon.address()).await));
+        silent.spawn(is_closed_silently(stranger(daemon.address(Pbx::Asterisk)).await));
     }
     // Those that are too many are closed at once, the others when their time is over.
     for _ in 512..600 {
@@ -84,7 +84,7 @@ async fn six_hundred_silent_connections_of_one_peer_stop_no_call_and_a_dribbled_
     silent.abort_all();
     daemon.until_open(0).await;
 
-    let (mut reads, mut writes) = stranger(daemon.address()).await.into_split();
+    let (mut reads, mut writes) = stranger(daemon.address(Pbx::Asterisk)).await.into_split();
     let dribbling = async {
         for byte in b"agi_network: yes\n".iter().cycle() {
             if writes.write_all(&[*byte]).await.is_err() {
@@ -118,7 +118,7 @@ async fn more_calls_than_may_be_fail_at_once_and_far_more_are_closed() {
         let steps = super::daemon::steps(&journal);
         assert_eq!(steps.contains(&"request".to_owned()), expected == "SUCCESS ok");
         daemon.until_open(open.len()).await;
-        open.push(stranger(daemon.address()).await);
+        open.push(stranger(daemon.address(Pbx::Asterisk)).await);
         daemon.until_open(open.len()).await;
     }
     // A caller name is changed all the same: it costs nothing.
@@ -126,10 +126,10 @@ async fn more_calls_than_may_be_fail_at_once_and_far_more_are_closed() {
     assert_eq!(daemon.call(name).await.0.callee, "Bob <1001>");
     daemon.until_open(open.len()).await;
     while open.len() < 2 + 256 {
-        open.push(stranger(daemon.address()).await);
+        open.push(stranger(daemon.address(Pbx::Asterisk)).await);
     }
     daemon.until_open(open.len()).await;
-    is_closed_silently(stranger(daemon.address()).await).await;
+    is_closed_silently(stranger(daemon.address(Pbx::Asterisk)).await).await;
     open.clear();
     daemon.until_open(0).await;
     assert_eq!(daemon.call(Caller::of("a")).await.0.outcome(), "SUCCESS ok");

@@ -3,6 +3,7 @@
 //! | file | what a user would miss |
 //! |---|---|
 //! | `outcomes.rs` | what comes of a call: one table, for every PBX |
+//! | `freeswitch.rs` | what only FreeSWITCH can suffer |
 //! | `faults.rs` | what becomes of a call when the web server misbehaves |
 //! | `tls.rs` | which certificates are trusted |
 //! | `listener.rs` | who may connect, and how many |
@@ -15,6 +16,7 @@
 mod cache;
 mod daemon;
 mod faults;
+mod freeswitch;
 mod listener;
 mod locked_store;
 mod lockout;

@@ -5,17 +5,19 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use switchhook::stage::asterisk::{self, Entry, Event, Presentation, Script};
+use switchhook::stage::freeswitch::{self, Dialplan};
+use switchhook::stage::{After, Entry, Event, Moment, Party, Played, Presentation, Script, Shown, asterisk};
 use tokio_util::sync::CancellationToken;
 
 /// The PBXs that can be played. What comes of a call is the same on all of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Pbx {
     Asterisk,
+    FreeSwitch,
 }
 
 impl Pbx {
-    pub(super) const ALL: [Pbx; 1] = [Pbx::Asterisk];
+    pub(super) const ALL: [Pbx; 2] = [Pbx::Asterisk, Pbx::FreeSwitch];
 }
 
 /// Sounds that are there, each 2 s long.
@@ -43,6 +45,10 @@ pub(super) struct Caller {
     pub(super) keys: Vec<&'static str>,
     /// The caller hangs up when this is cancelled.
     pub(super) hang_up: CancellationToken,
+    /// The caller hangs up so many ms after the beginning, by the clock on the wall.
+    pub(super) hangs_up_after_ms: Option<u64>,
+    /// Variables that hold what a webhook before has left. For a PBX on which nothing is what an empty one is.
+    pub(super) stale: Vec<String>,
     pub(super) unique_id: String,
 }
 
@@ -60,6 +66,8 @@ impl Caller {
             answered: false,
             keys: Vec::new(),
             hang_up: CancellationToken::new(),
+            hangs_up_after_ms: None,
+            stale: Vec::new(),
             unique_id: format!("1795319690.{}", NEXT.fetch_add(1, Ordering::Relaxed)),
         }
     }
@@ -82,11 +90,16 @@ pub(super) struct Seen {
     pub(super) last: String,
     /// `NAME <NUMBER>` as the callee's phone shows them, and behind a comma what else a trusted trunk is told.
     pub(super) callee: String,
+    /// The header lines of the callee's INVITE.
+    pub(super) invite: String,
     /// The prompts that the caller heard, in order.
     pub(super) heard: Vec<String>,
     /// The channel is answered.
     pub(super) answered: bool,
     pub(super) hung_up: bool,
+    /// What becomes of the channel.
+    pub(super) after: After,
+    pub(super) transcript: Vec<Moment>,
 }
 
 impl Seen {
@@ -106,52 +119,93 @@ impl Pbx {
     pub(super) async fn play(self, daemon: SocketAddr, caller: Caller) -> Seen {
         match self {
             Pbx::Asterisk => asterisk(daemon, caller).await,
+            Pbx::FreeSwitch => freeswitch(daemon, caller, Dialplan::default()).await,
         }
     }
 }
 
 async fn asterisk(daemon: SocketAddr, caller: Caller) -> Seen {
-    let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
     // Asterisk cuts the text of an application's argument at its commas.
     let args: Vec<String> = match caller.text {
         "" => caller.overrides.iter().map(|(key, value)| format!("{key}={value}")).collect(),
         text => text.split(',').map(str::to_owned).collect(),
     };
-    let withheld = Presentation::ProhibNotScreened;
-    let played = asterisk::play(
-        daemon,
-        Script {
-            path: caller.path,
-            args,
-            unique_id: caller.unique_id,
-            number: known(caller.number),
-            name: known(caller.name),
-            presentation: if caller.withheld { withheld } else { Presentation::AllowedNotScreened },
-            answered: caller.answered,
-            sounds: SOUNDS.map(|name| (name.to_owned(), Duration::from_secs(2))).into(),
-            entries: caller.keys.iter().map(|keys| entry(keys)).collect(),
-            hang_up_when: caller.hang_up,
-            speed: SPEED,
-            ..Script::default()
-        },
-    )
-    .await;
-    let last = played.transcript.iter().rev().find_map(|moment| match &moment.event {
-        Event::Set(name, _) => Some(name.clone()),
-        _ => None,
-    });
-    let shown = |(name, number): (&str, &str)| format!("{name} <{number}>");
-    let mut callee = shown(played.caller.shown());
-    if played.caller.is_hidden() && played.caller.asserted() != ("", "") {
-        callee = format!("{callee}, {}", shown(played.caller.asserted()));
+    Seen::of(asterisk::play(daemon, Script { args, ..script(caller) }).await)
+}
+
+/// Names are written as on Asterisk, and what FreeSWITCH does by itself is left out.
+pub(super) async fn freeswitch(daemon: SocketAddr, caller: Caller, mut dialplan: Dialplan) -> Seen {
+    let set = caller.overrides.iter().copied().chain(Some(("text", caller.text)));
+    let set = set.filter(|(_, value)| !value.is_empty());
+    let set: Vec<(String, String)> =
+        set.map(|(key, value)| (format!("switchhook_{key}"), value.to_owned())).collect();
+    let overrides: Vec<String> = set.iter().map(|(name, _)| name.clone()).collect();
+    dialplan.variables.extend(set);
+    let stale = caller.stale.iter().map(|name| (name.to_ascii_lowercase(), "stale".to_owned()));
+    dialplan.variables.extend(stale);
+    let mut played = freeswitch::play(daemon, script(caller), dialplan).await;
+    // Shown with a small letter.
+    if played.caller.is_anonymous() {
+        played.caller.from.name = "Anonymous".to_owned();
+        played.caller.asserted = played.caller.from.clone();
     }
-    Seen {
-        heard: played.prompts().into_iter().map(str::to_owned).collect(),
-        last: last.unwrap_or_default(),
-        callee,
-        answered: played.answered,
-        hung_up: played.hung_up,
-        variables: played.variables,
+    for moment in &mut played.transcript {
+        if let Event::Set(name, _) = &mut moment.event {
+            *name = name.to_ascii_uppercase();
+        }
+    }
+    let own = |name: &str| {
+        ["read_result", "socket_resume"].contains(&name)
+            || name.starts_with("effective_caller_id_")
+            || overrides.contains(&name.to_owned())
+    };
+    let variables = std::mem::take(&mut played.variables).into_iter().filter(|(name, _)| !own(name));
+    played.variables = variables.map(|(name, value)| (name.to_ascii_uppercase(), value)).collect();
+    Seen::of(played)
+}
+
+fn script(caller: Caller) -> Script {
+    let known = |text: &str| Some(text.to_owned()).filter(|text| !text.is_empty());
+    let withheld = Presentation::ProhibNotScreened;
+    Script {
+        path: caller.path,
+        unique_id: caller.unique_id,
+        number: known(caller.number),
+        name: known(caller.name),
+        presentation: if caller.withheld { withheld } else { Presentation::AllowedNotScreened },
+        answered: caller.answered,
+        sounds: SOUNDS.map(|name| (name.to_owned(), Duration::from_secs(2))).into(),
+        entries: caller.keys.iter().map(|keys| entry(keys)).collect(),
+        hang_up_after: caller.hangs_up_after_ms.map(|ms| Duration::from_millis(ms) * SPEED),
+        hang_up_when: caller.hang_up,
+        speed: SPEED,
+        ..Script::default()
+    }
+}
+
+impl Seen {
+    fn of(played: Played) -> Seen {
+        let last = played.transcript.iter().rev().find_map(|moment| match &moment.event {
+            Event::Set(name, _) => Some(name.clone()),
+            _ => None,
+        });
+        let shown = |party: &Party| format!("{} <{}>", party.name, party.number);
+        let Shown { from, asserted, .. } = &played.caller;
+        let mut callee = shown(from);
+        if asserted != from && *asserted != Party::default() {
+            callee = format!("{callee}, {}", shown(asserted));
+        }
+        Seen {
+            heard: played.prompts().into_iter().map(str::to_owned).collect(),
+            last: last.unwrap_or_default(),
+            callee,
+            invite: played.caller.invite(),
+            after: played.after,
+            answered: played.answered,
+            hung_up: played.hung_up,
+            transcript: played.transcript,
+            variables: played.variables,
+        }
     }
 }
 

@@ -1,10 +1,13 @@
 //! The caller's fingers, in virtual time: what is pressed while a sound plays and while digits are collected.
 //!
-//! The caller's clock stands still while Asterisk runs no command. A real caller's does not, and a key pressed between
+//! The caller's clock stands still while the PBX runs no command. A real caller's does not, and a key pressed between
 //! two commands is lost; but how long that gap is depends on this machine's load, and a test must not.
 
 use std::collections::VecDeque;
 use std::time::Duration;
+
+use tokio::time::{Instant, sleep_until};
+use tokio_util::sync::CancellationToken;
 
 /// How long a caller takes to react, and between keys: as in the recorded calls.
 const PACE: Duration = Duration::from_millis(400);
@@ -213,6 +216,17 @@ impl<'a> Time<'a> {
 
     fn heard(self, hung_up: bool) -> Heard {
         Heard { took: self.now, pressed: self.pressed, hung_up }
+    }
+}
+
+/// The caller's own time has come, or what he waited for.
+pub(super) async fn hangs_up(at: Option<Instant>, when: &CancellationToken) {
+    match at {
+        Some(at) => tokio::select! {
+            () = sleep_until(at) => {}
+            () = when.cancelled() => {}
+        },
+        None => when.cancelled().await,
     }
 }
 
