@@ -1,6 +1,10 @@
 //! Every key of the file, once: what the reader takes, what `config.example.toml` and `docs/configuration.md` say.
 
+mod keys;
+
 use std::time::Duration;
+
+use self::keys::{IVR, SUBSCRIPTION, WEBHOOK};
 
 /// A section of the file.
 #[derive(Clone, Copy, Debug)]
@@ -33,8 +37,8 @@ pub enum Absent {
     Default(&'static str),
     /// Nothing that can be written as a value: in words.
     Means(&'static str),
-    /// It must be there.
-    Error,
+    /// It must be there, written like this TOML value.
+    Error(&'static str),
 }
 
 /// What a value is.
@@ -54,6 +58,8 @@ pub enum Kind {
     Listen,
     /// Networks: `10.0.0.0/8`, or one address.
     Networks,
+    /// A name or an IP address, and a port.
+    Address,
     /// `sqlite://…`
     StoreUrl,
     /// Digits, at most so many; may be empty.
@@ -74,6 +80,20 @@ pub enum Kind {
     Variables,
     /// A signing key. Can be in a file of its own: `KEY_file`.
     SigningKey,
+    /// As [`Kind::SigningKey`], or a list of two.
+    SigningKeys,
+    /// A password. Can be in a file of its own: `KEY_file`.
+    Password,
+    /// A list of these words.
+    Words(&'static [&'static str]),
+    /// A list of texts.
+    Texts,
+    /// A list of times, each within these bounds.
+    Durations(Duration, Duration),
+    /// Names of events, each with a time within these bounds.
+    Expires(Duration, Duration),
+    /// `json` or a template.
+    EventBody,
     /// An expression for the whole text.
     Pattern,
     /// Several of them.
@@ -97,6 +117,19 @@ impl Kind {
                 let words: Vec<String> = words.iter().map(|w| format!("`\"{w}\"`")).collect();
                 words.join(" or ")
             }
+            Kind::Address => "host and port".to_owned(),
+            Kind::SigningKeys => "`whsec_` and base64, or a list of two".to_owned(),
+            Kind::Password => "text".to_owned(),
+            Kind::Words(words) => {
+                let words: Vec<String> = words.iter().map(|w| format!("`\"{w}\"`")).collect();
+                format!("list of {}", words.join(" "))
+            }
+            Kind::Texts => "list of texts".to_owned(),
+            Kind::Durations(min, max) => format!("list of durations, {} to {}", text(*min), text(*max)),
+            Kind::Expires(min, max) => {
+                format!("table: event = duration, {} to {}", text(*min), text(*max))
+            }
+            Kind::EventBody => "`\"json\"`, or a template".to_owned(),
             Kind::Listen => "IP address and port".to_owned(),
             Kind::Networks => "list of networks".to_owned(),
             Kind::StoreUrl => "`sqlite://` and a path".to_owned(),
@@ -130,8 +163,8 @@ const fn optional(name: &'static str, kind: Kind, means: &'static str, help: &'s
     Key { name, kind, absent: Absent::Means(means), help }
 }
 
-const fn required(name: &'static str, kind: Kind, help: &'static str) -> Key {
-    Key { name, kind, absent: Absent::Error, help }
+const fn required(name: &'static str, kind: Kind, like: &'static str, help: &'static str) -> Key {
+    Key { name, kind, absent: Absent::Error(like), help }
 }
 
 const fn ms(ms: u64) -> Duration {
@@ -144,7 +177,7 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// Beginnings of the file that belong to parts which this version does not have.
-pub const NOT_BUILT: &[&str] = &["asterisk", "freeswitch", "admin", "subscription", "subscriptions"];
+pub const NOT_BUILT: &[&str] = &["admin"];
 
 const FASTAGI: [Key; 3] = listener(r#""127.0.0.1:4573""#);
 const ESL: [Key; 3] = listener(r#""127.0.0.1:8084""#);
@@ -179,6 +212,43 @@ pub const SECTIONS: &[Section] = &[
         path: "esl",
         help: "Where FreeSWITCH connects: its outbound socket. Without this section the listener is not opened.",
         keys: &ESL,
+    },
+    Section {
+        path: "asterisk.NAME",
+        help: "An Asterisk whose calls are followed, so that subscriptions hear of them. Any number of them; the name is \
+               `{pbx}`.",
+        keys: &[
+            key("ami", Kind::Address, r#""127.0.0.1:5038""#, "Where its manager interface (AMI) listens."),
+            key("username", Kind::Text, r#""switchhook""#, "The account in `manager.conf`."),
+            required("secret", Kind::Password, r#""${AMI_SECRET}""#, "The account's secret."),
+            optional(
+                "trunks",
+                Kind::Texts,
+                "every call is internal",
+                "Channels that lead outside, with `*` for anything. They decide `{direction}`.",
+            ),
+        ],
+    },
+    Section {
+        path: "freeswitch.NAME",
+        help: "A FreeSWITCH whose calls are followed, so that subscriptions hear of them. Any number of them; the name is \
+               `{pbx}`.",
+        keys: &[
+            key("esl", Kind::Address, r#""127.0.0.1:8021""#, "Where its event socket listens."),
+            optional(
+                "user",
+                Kind::Text,
+                "the password alone",
+                "Log in as this user of the directory: `name@domain`.",
+            ),
+            required("password", Kind::Password, r#""${ESL_PASSWORD}""#, "The password of the event socket."),
+            optional(
+                "trunks",
+                Kind::Texts,
+                "every call is internal",
+                "Channels that lead outside, with `*` for anything. They decide `{direction}`.",
+            ),
+        ],
     },
     Section {
         path: "store",
@@ -280,110 +350,28 @@ pub const SECTIONS: &[Section] = &[
             "One of them must match the whole destination.",
         )],
     },
-];
-
-const WEBHOOK: &[Key] = &[
-    key("description", Kind::Text, r#""""#, "For people."),
-    key("enabled", Kind::Flag, "true", "Switched off, every call fails at once with `disabled`."),
-    key("method", Kind::Choice(&["GET", "POST"]), r#""GET""#, "A GET has no body."),
-    required("url", Kind::Url, "Where to ask. Variables may stand in the path and the query."),
-    optional("fallback_url", Kind::Url, "none", "Asked when the first one does not work."),
-    key(
-        "timeout",
-        Kind::Duration(ms(SECOND), ms(10 * SECOND)),
-        r#""2s""#,
-        "For everything together, from DNS to the fallback. The caller waits this long at most.",
-    ),
-    key(
-        "retries",
-        Kind::Count(0, 5),
-        "0",
-        "How often to try again within the same time, where nothing was sent yet.",
-    ),
-    key("drop_empty", Kind::Flag, "false", "Leaves query parameters without a value out of the URL."),
-    key("headers", Kind::Headers, "{}", "Sent with the request."),
-    key(
-        "body",
-        Kind::Body,
-        r#""json""#,
-        "What a POST sends: all values as JSON or as a form, or a text of your own.",
-    ),
-    optional("content_type", Kind::ContentType, "none", "Needed by a body of your own."),
-    key(
-        "number_format",
-        Kind::Choice(&["as_is", "e164", "plus_off"]),
-        r#""as_is""#,
-        "How `{did}`, `{callerid}` and the numbers of a JSON or form body are written.",
-    ),
-    key(
-        "caller_id",
-        Kind::Choice(&["caller", "called", "suppressed"]),
-        r#""caller""#,
-        "What the callee sees: the caller's number, the number called, or nothing. Also where the webhook failed.",
-    ),
-    optional(
-        "save_as",
-        Kind::Variable,
-        "none",
-        "The channel variable that gets the whole text of the answer.",
-    ),
-    optional(
-        "secret",
-        Kind::SigningKey,
-        "not signed",
-        "Signs the request, so that your server knows who asks.",
-    ),
-    key(
-        "cache",
-        Kind::Duration(ms(0), ms(DAY)),
-        r#""0s""#,
-        "Keeps ACK answers this long and asks not again for the same request. Not with a secret code.",
-    ),
-    key("variables", Kind::Variables, "{}", "Further values of the answer for the dialplan."),
-];
-
-const IVR: &[Key] = &[
-    key("answer", Kind::Flag, "true", "Answers the channel first: many trunks carry no digits before."),
-    key(
-        "secret",
-        Kind::Flag,
-        "true",
-        "`false`: the entry is a menu choice. It may be shown, `WEBHOOK_CODE` is set, and nobody is locked out.",
-    ),
-    key(
-        "timeout",
-        Kind::Duration(ms(SECOND), ms(60 * SECOND)),
-        r#""5s""#,
-        "How long to wait for the first digit after the prompt, and for each further one.",
-    ),
-    optional(
-        "digit_timeout",
-        Kind::Duration(ms(SECOND), ms(60 * SECOND)),
-        "`timeout`",
-        "Another time between digits, where it must be shorter or longer.",
-    ),
-    key("attempts", Kind::Count(1, 10), "3", "How many entries a caller has."),
-    key("min_digits", Kind::Count(1, 127), "1", "A shorter entry is wrong, and your server is not asked."),
-    key("max_digits", Kind::Count(1, 127), "8", "The entry ends here. `#` ends it earlier."),
-    optional(
-        "pattern",
-        Kind::Pattern,
-        "any digits",
-        "The whole entry must match, or your server is not asked.",
-    ),
-    optional("start_prompt", Kind::Prompt, "silence", "Played before an entry."),
-    optional("error_prompt", Kind::Prompt, "silence", "Played after a wrong entry."),
-    optional("timeout_prompt", Kind::Prompt, "silence", "Played when nothing was pressed."),
-    key(
-        "repeat_start_prompt",
-        Kind::Flag,
-        "true",
-        "Plays the start prompt before each attempt, not the first alone.",
-    ),
-    optional(
-        "lockout",
-        Kind::FalseOrSection,
-        "on, with the defaults below",
-        "What protects the code from guessing.",
-    ),
+    Section {
+        path: "subscriptions",
+        help: "All subscriptions together.",
+        keys: &[key("enabled", Kind::Flag, "true", "`false` switches all of them off.")],
+    },
+    Section {
+        path: "subscription.NAME",
+        help: "Who is told of which events. A name is formed like a webhook's.",
+        keys: SUBSCRIPTION,
+    },
+    Section {
+        path: "subscription.NAME.restrict",
+        help: "Whose calls and changes it is told. A list that is not there restricts nothing.",
+        keys: &[
+            optional(
+                "numbers",
+                Kind::Texts,
+                "all",
+                "Calls from or to one of these numbers, however they are written.",
+            ),
+            optional("extensions", Kind::Texts, "all", "Calls of one of these phones."),
+            optional("people", Kind::Texts, "all", "Who made the change, for `user` events."),
+        ],
+    },
 ];

@@ -8,14 +8,17 @@
 mod answer;
 mod definition;
 mod encoding;
+mod event;
 mod facts;
 mod journal;
 mod number;
 mod opening;
 mod outcome;
 mod secret;
+mod subscription;
 mod template;
 mod text;
+mod variable;
 
 pub use answer::{Answer, Dialect, Failure};
 pub use definition::{
@@ -23,11 +26,16 @@ pub use definition::{
     Pattern, Prompt, Webhook, WebhookName,
 };
 pub use encoding::Encoding;
+pub use event::{
+    CallEvent, Direction, Disposition, EndReason, Event, EventKind, LegRecord, Told, UserAction, UserEvent,
+};
 pub use facts::Facts;
 pub use journal::{Ended, EntryFault, Journal, Step, Via, What};
 pub use number::{Destination, DestinationRefused, Number, Numbers};
 pub use opening::{Channel, Opening, Pbx, Route, RouteError};
 pub use outcome::{CallResult, Reason, Status};
 pub use secret::{Code, Codes, Secret};
-pub use template::{Place, Template, TemplateError, Values, Variable};
+pub use subscription::{EventBody, Order, Restrict, Subscription};
+pub use template::{Place, Template, TemplateError, Values};
 pub use text::{Cleaned, PbxText, VarName, VarNameError};
+pub use variable::Variable;

@@ -41,6 +41,36 @@ timeout = "1500ms"
 }
 
 #[test]
+fn whoever_is_followed_and_told_is_summed_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let text = r#"[asterisk.main]
+secret = "${CRM_TOKEN}"
+trunks = ["PJSIP/trunk-*"]
+[freeswitch.fs]
+password = "${CRM_TOKEN}"
+trunks = ["sofia/external/*"]
+[subscriptions]
+enabled = false
+[subscription.crm]
+description = "Tell the CRM about calls"
+events = ["ringing", "connected", "disconnected"]
+directions = ["in", "out"]
+url = "http://crm.example.com/{calluniqueid}?token=${CRM_TOKEN}"
+secret = ["whsec_c3VjaCBhIGtleSBtdXN0IGhhdmUgMjQgYnl0ZXM=", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+[subscription.audit]
+enabled = false
+method = "POST"
+events = ["user"]
+url = "http://192.168.1.20:8000/changes"
+"#;
+    fs::write(folder.path().join("config.toml"), text).expect("a file");
+    let (code, stdout, stderr) = check(&["check", "--config", "config.toml"], folder.path());
+    assert_eq!((code, stderr.as_str()), (Some(0), ""));
+    assert!(!stdout.contains("hunter2"), "{stdout}");
+    insta::assert_snapshot!("summary_events", stdout);
+}
+
+#[test]
 fn exit_codes() {
     let folder = tempfile::tempdir().expect("a folder");
     fs::write(folder.path().join("bad.toml"), "[fastagi]\nlisten = 1\n").expect("a file");

@@ -9,7 +9,7 @@ use switchhook::config::{self, Config, Problems};
 use switchhook::terms::{Body, Webhook};
 use switchhook::webhook::Plan;
 
-fn env(name: &str) -> Option<String> {
+pub(crate) fn env(name: &str) -> Option<String> {
     let value = match name {
         "HOST" => "crm.example.com",
         "BRACES" => "{code}",
@@ -27,7 +27,7 @@ fn parse(text: &str) -> Result<Config, Problems> {
     config::parse("config.toml", Path::new("."), text.as_bytes(), &env)
 }
 
-fn right(text: &str) -> Config {
+pub(crate) fn right(text: &str) -> Config {
     parse(text).unwrap_or_else(|e| panic!("{text}\n{e}"))
 }
 
@@ -45,7 +45,7 @@ fn in_webhook(text: &str) -> String {
 }
 
 /// What is drawn for each of the cases, one after the other. A case without a mistake is a failure.
-fn drawn(cases: &[&str], wrap: impl Fn(&str) -> String) -> String {
+pub(crate) fn drawn(cases: &[&str], wrap: impl Fn(&str) -> String) -> String {
     let draw = |case: &&str| match parse(&wrap(case)) {
         Ok(_) => panic!("no mistake was found in: {case}"),
         Err(problems) => format!("{}\n", problems.draw(false)),
@@ -290,7 +290,7 @@ headers = { X-Key = "${BRACES}" }
     assert_eq!(webhook.url.as_str(), "https://${HOST}/${BRACES}?k=${KEY}&c={callerid}");
     assert_eq!(webhook.url.fixed_start().reveal(), "https://crm.example.com/{code}?k=hunter2&c=");
     assert_eq!(plan.origin().to_string(), "https://crm.example.com");
-    assert!(!webhook.headers[0].1.uses(switchhook::terms::Variable::Code));
+    assert!(!webhook.headers[0].1.uses(&switchhook::terms::Variable::Code));
     assert_eq!(webhook.timeout, Duration::from_secs(3));
     assert!(!format!("{webhook:?}").contains("hunter2"));
 }
