@@ -1,6 +1,7 @@
 //! Events told to receivers over real sockets, from a store on a real disk.
 
 mod apart;
+mod cli;
 mod kill;
 mod receiver;
 

@@ -4,6 +4,10 @@ use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+/// What has not come by then never will.
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What it does with a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,7 +59,9 @@ impl Receiver {
     /// Waits until what came is enough, and returns it.
     pub(super) fn wait(&self, enough: impl Fn(&[Arrival]) -> bool) -> Vec<Arrival> {
         let held = self.seen.arrivals.lock().expect("the arrivals");
-        let held = self.seen.more.wait_while(held, |(arrivals, _)| !enough(arrivals)).expect("the arrivals");
+        let waited = self.seen.more.wait_timeout_while(held, PATIENCE, |(arrivals, _)| !enough(arrivals));
+        let (held, over) = waited.expect("the arrivals");
+        assert!(!over.timed_out(), "only this came: {:?}", held.0);
         held.0.clone()
     }
 }
