@@ -5,6 +5,7 @@
 
 mod call;
 mod check;
+mod deliveries;
 mod demo;
 mod explain;
 mod ink;
@@ -14,6 +15,7 @@ mod log;
 mod place;
 mod play;
 mod run;
+mod subscription;
 mod transcript;
 
 use std::ffi::OsString;
@@ -51,6 +53,8 @@ enum Command {
     Explain(explain::Explain),
     Lint(lint::Lint),
     Lockout(lockout::Lockout),
+    Deliveries(deliveries::Deliveries),
+    Subscription(subscription::Subscription),
 }
 
 /// Where the configuration is.
@@ -111,5 +115,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Lint(lint) => lint.run(),
         Command::Lockout(lockout) => lockout.run(),
+        Command::Deliveries(deliveries) => deliveries.run(),
+        Command::Subscription(subscription) => subscription.run(),
     }
 }

@@ -12,6 +12,7 @@ mod cli_lint;
 mod config;
 mod config_docs;
 mod config_events;
+mod delivery;
 mod dialogue;
 mod esl;
 mod esl_channel;
