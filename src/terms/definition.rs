@@ -10,7 +10,7 @@ use regex::Regex;
 
 use super::{Secret, Template, VarName};
 
-/// A webhook's name, `[a-z0-9][a-z0-9_-]{0,62}`.
+/// The name of a webhook or a subscription, `[a-z0-9][a-z0-9_-]{0,62}`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct WebhookName(String);
 

@@ -8,12 +8,14 @@
 mod answer;
 mod definition;
 mod encoding;
+mod event;
 mod facts;
 mod journal;
 mod number;
 mod opening;
 mod outcome;
 mod secret;
+mod subscription;
 mod template;
 mod text;
 
@@ -23,11 +25,15 @@ pub use definition::{
     Pattern, Prompt, Webhook, WebhookName,
 };
 pub use encoding::Encoding;
+pub use event::{
+    CallEvent, Direction, Disposition, EndReason, Event, EventKind, LegRecord, UserAction, UserEvent,
+};
 pub use facts::Facts;
 pub use journal::{Ended, EntryFault, Journal, Step, Via, What};
 pub use number::{Destination, DestinationRefused, Number, Numbers};
 pub use opening::{Channel, Opening, Pbx, Route, RouteError};
 pub use outcome::{CallResult, Reason, Status};
 pub use secret::{Code, Secret};
+pub use subscription::{EventBody, Order, Restrict, Subscription};
 pub use template::{Place, Template, TemplateError, Values, Variable};
 pub use text::{Cleaned, PbxText, VarName, VarNameError};

@@ -6,7 +6,7 @@ use std::time::Instant;
 use serde::{Deserialize, Serialize};
 
 use super::channel::{ChannelInfo, DialStatus, Kind, State};
-use super::event::{CallEvent, Direction, EndReason, EventKind, LegRecord};
+use crate::terms::{CallEvent, Direction, EndReason, EventKind, LegRecord};
 
 /// Channels of one call that are kept. A queue that rings for hours makes a new one every few seconds: what is over and
 /// was not answered is forgotten first.

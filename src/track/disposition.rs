@@ -2,7 +2,7 @@
 
 use super::call::{Channel, OpenCall};
 use super::channel::DialStatus;
-use super::event::Disposition;
+use crate::terms::Disposition;
 
 impl Channel {
     /// How this leg came out. `call_answered`: some leg of its call was answered.

@@ -20,7 +20,6 @@ mod call;
 mod channel;
 mod disposition;
 mod ended;
-mod event;
 mod facts;
 mod telling;
 mod trunks;
@@ -30,8 +29,9 @@ use std::time::{Duration, Instant};
 
 pub use call::OpenCall;
 pub use channel::{ChannelEvent, ChannelInfo, DialStatus, Kind, State};
-pub use event::{CallEvent, Direction, Disposition, EndReason, EventKind, LegRecord};
 pub use trunks::Trunks;
+
+pub use crate::terms::{CallEvent, Direction, Disposition, EndReason, EventKind, LegRecord};
 
 use ended::Ended;
 

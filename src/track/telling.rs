@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::call::{Channel, OpenCall, Transfer};
-use super::event::{CallEvent, Direction, Disposition, EndReason, EventKind};
 use super::{Join, Output, TRUNK_CHECK, Tracker, Warning};
+use crate::terms::{CallEvent, Direction, Disposition, EndReason, EventKind};
 
 impl Tracker {
     /// Looks at a call. `found`: by comparing with the PBX.

@@ -1,4 +1,4 @@
-//! What is told of a call.
+//! What is told: what happened to a call, and what a person changed.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ macro_rules! words {
 }
 
 words! {
-    /// What happened to a call.
+    /// What happened.
     EventKind {
         /// It reached the PBX.
         Call = "call",
@@ -38,6 +38,8 @@ words! {
         Disconnected = "disconnected",
         /// Its record; follows [`EventKind::Disconnected`].
         Cdr = "cdr",
+        /// Somebody changed something; not about a call.
+        User = "user",
     }
 }
 
@@ -74,6 +76,26 @@ words! {
 }
 
 words! {
+    /// What somebody did.
+    UserAction {
+        /// Made it.
+        Created = "created",
+        /// Changed it.
+        Changed = "changed",
+        /// Removed it.
+        Deleted = "deleted",
+        /// Switched it on, or let it go on.
+        Enabled = "enabled",
+        /// Had it stop for a while.
+        Paused = "paused",
+        /// Had it sent again.
+        Replayed = "replayed",
+        /// Came in.
+        Login = "login",
+    }
+}
+
+words! {
     /// Why a call ended.
     EndReason {
         /// Somebody hung up.
@@ -87,6 +109,50 @@ words! {
         /// Nothing was heard of it for too long.
         Lost = "lost",
     }
+}
+
+/// What is told.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Event {
+    /// Something happened to a call.
+    Call(Box<CallEvent>),
+    /// Somebody changed something.
+    User(UserEvent),
+}
+
+impl Event {
+    /// What happened.
+    pub fn kind(&self) -> EventKind {
+        match self {
+            Event::Call(event) => event.event,
+            Event::User(_) => EventKind::User,
+        }
+    }
+
+    /// When it happened, ms since 1970.
+    pub fn timestamp(&self) -> i64 {
+        match self {
+            Event::Call(event) => event.timestamp,
+            Event::User(event) => event.timestamp,
+        }
+    }
+}
+
+/// Somebody changed something.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserEvent {
+    /// When, ms since 1970.
+    pub timestamp: i64,
+    /// Who.
+    pub actor: String,
+    /// What they did.
+    pub action: UserAction,
+    /// What kind of thing it was done to, such as `subscription`.
+    pub object: String,
+    /// The thing's name.
+    pub object_name: String,
 }
 
 /// One event of a call, with everything that is known of the call at that moment. Times are ms since 1970, `None` is
@@ -212,7 +278,7 @@ impl CallEvent {
             (EventKind::Ringing, _) => "0",
             (EventKind::Connected, _) => "2",
             (EventKind::Disconnected, _) => "3",
-            (EventKind::Call | EventKind::Transferred | EventKind::Cdr, _) => "",
+            (_, _) => "",
         }
     }
 
@@ -224,7 +290,7 @@ impl CallEvent {
             (EventKind::Connected, _) => "CONNECTED",
             (EventKind::Transferred, _) => "TRANSFERRED",
             (EventKind::Disconnected, _) => "DISCONNECTED",
-            (EventKind::Call | EventKind::Cdr, _) => "",
+            (_, _) => "",
         }
     }
 
