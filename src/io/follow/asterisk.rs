@@ -1,5 +1,6 @@
 //! The follower of one Asterisk.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -95,9 +96,7 @@ impl Ended {
     fn say(&self, link: &Link, said: &mut String, pause: Duration) {
         let text = match self {
             Ended::Unreachable(error) => format!("cannot connect to {}: {error}", link.address),
-            Ended::Full => "events come faster than they can be kept: the link was closed; what was missed is \
-                            found by comparing with the PBX"
-                .to_owned(),
+            Ended::Full => "events came faster than they could be kept".to_owned(),
             Ended::Lost(lost) => lost.to_string(),
         };
         let pause_ms = pause.as_millis();
@@ -105,10 +104,7 @@ impl Ended {
         if *said == text {
             return tracing::debug!(pbx, pause_ms, "{text}");
         }
-        match self {
-            Ended::Full => tracing::error!(pbx, pause_ms, "{text}"),
-            _ => tracing::warn!(pbx, pause_ms, "the link to the PBX is down, trying again: {text}"),
-        }
+        tracing::warn!(pbx, pause_ms, "the link to the PBX is down, trying again: {text}");
         *said = text;
     }
 }
@@ -154,7 +150,8 @@ struct Connection<'a> {
     session: Session,
     tracked: &'a mut Tracked,
     incoming: Incoming,
-    outgoing: OwnedWriteHalf,
+    /// `None` once the queue was full: both halves dropped are a closed connection.
+    outgoing: Option<OwnedWriteHalf>,
     /// To be written.
     out: Vec<u8>,
     lost: Option<Lost>,
@@ -171,7 +168,7 @@ impl<'a> Connection<'a> {
             session: Session::new(now, link.account.clone()),
             tracked,
             incoming: Incoming::start(incoming),
-            outgoing,
+            outgoing: Some(outgoing),
             out: Vec::new(),
             lost: None,
             due: now,
@@ -197,7 +194,7 @@ impl<'a> Connection<'a> {
                         continue;
                     };
                     self.take(chunks);
-                    self.tracked.keep().await;
+                    self.keep().await;
                     self.note_lag(first.elapsed());
                 }
                 () = until(due) => {
@@ -207,7 +204,7 @@ impl<'a> Connection<'a> {
                     }
                     self.session.handle_timeout(now);
                     self.tracked.pass_until(now, wall());
-                    self.tracked.keep().await;
+                    self.keep().await;
                 }
             }
             self.take_outputs(Instant::now());
@@ -261,15 +258,34 @@ impl<'a> Connection<'a> {
         }
     }
 
+    /// Hands over what was told. As long as that takes, the queue may fill: then the connection is closed at once.
+    async fn keep(&mut self) {
+        let mut keeping = pin!(self.tracked.keep());
+        if self.outgoing.is_some() {
+            tokio::select! {
+                biased;
+                () = &mut keeping => return,
+                end = self.incoming.end() => if let End::Full = end {
+                    self.outgoing = None;
+                    tracing::error!(
+                        pbx = self.link.name,
+                        "events come faster than they can be kept: the link is closed; what is missed is found by \
+                         comparing with the PBX"
+                    );
+                },
+            }
+        }
+        keeping.await;
+    }
+
     /// Nothing more will be read.
     async fn reading_ended(&mut self) -> Option<Ended> {
         match self.incoming.end().await {
             End::Full => return Some(Ended::Full),
-            End::Closed(error) => {
-                if let Some(error) = error {
-                    tracing::debug!(pbx = self.link.name, %error, "the connection broke");
-                }
+            End::Closed(Some(error)) => {
+                tracing::debug!(pbx = self.link.name, %error, "the connection broke");
             }
+            End::Closed(None) => {}
         }
         self.session.handle_eof();
         self.take_outputs(Instant::now());
@@ -277,10 +293,8 @@ impl<'a> Connection<'a> {
     }
 
     async fn write(&mut self) {
-        if self.out.is_empty() {
-            return;
-        }
-        let written = tokio::time::timeout(WRITE, self.outgoing.write_all(&self.out)).await;
+        let Some(outgoing) = self.outgoing.as_mut().filter(|_| !self.out.is_empty()) else { return };
+        let written = tokio::time::timeout(WRITE, outgoing.write_all(&self.out)).await;
         self.out.clear();
         if !matches!(written, Ok(Ok(()))) {
             // The reader or the session's own time limit ends the connection.

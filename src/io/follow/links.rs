@@ -63,7 +63,10 @@ impl Links {
         let end = tokio::time::Instant::now() + STOP;
         for mut running in self.running {
             if tokio::time::timeout_at(end, &mut running.task).await.is_err() {
-                tracing::error!(pbx = running.link.name, "the last events of this link were not kept in time");
+                tracing::error!(
+                    pbx = running.link.name,
+                    "the last events of this link were not kept in time"
+                );
                 running.task.abort();
             }
         }
@@ -72,7 +75,8 @@ impl Links {
 
 /// Starts a follower. It begins where the one before it, `before`, has ended: with the open calls that it left.
 fn start(link: Link, before: Option<JoinHandle<()>>, sink: Arc<dyn EventSink>) -> Running {
-    let (health, stop, again) = (Arc::new(Health::default()), CancellationToken::new(), Arc::new(Notify::new()));
+    let (health, stop, again) =
+        (Arc::new(Health::default()), CancellationToken::new(), Arc::new(Notify::new()));
     let follower = asterisk::follow(link.clone(), sink, health.clone(), stop.clone(), again.clone());
     let task = tokio::spawn(async move {
         if let Some(before) = before

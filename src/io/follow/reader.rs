@@ -47,6 +47,7 @@ pub(super) struct Incoming {
     chunks: UnboundedReceiver<Chunk>,
     waiting: Arc<AtomicUsize>,
     reader: AbortOnDropHandle<End>,
+    ended: Option<End>,
 }
 
 impl Incoming {
@@ -55,7 +56,7 @@ impl Incoming {
         let (queue, chunks) = unbounded_channel();
         let waiting = Arc::new(AtomicUsize::new(0));
         let reader = AbortOnDropHandle::new(tokio::spawn(read(socket, queue, waiting.clone())));
-        Incoming { chunks, waiting, reader }
+        Incoming { chunks, waiting, reader, ended: None }
     }
 
     /// What has come, at least something. Empty when nothing more will. Nothing is lost when it is not awaited to its end.
@@ -67,9 +68,12 @@ impl Incoming {
         taken
     }
 
-    /// Why there is no more.
-    pub(super) async fn end(&mut self) -> End {
-        (&mut self.reader).await.unwrap_or(End::Closed(None))
+    /// Waits until no more is read, and says why. What was read before that still comes.
+    pub(super) async fn end(&mut self) -> &End {
+        if self.ended.is_none() {
+            self.ended = Some((&mut self.reader).await.unwrap_or(End::Closed(None)));
+        }
+        self.ended.get_or_insert(End::Closed(None))
     }
 }
 

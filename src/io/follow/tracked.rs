@@ -34,7 +34,11 @@ impl Tracked {
         let mut tracker = Tracker::new(pbx, Trunks::new(trunks));
         let open = sink.open_calls(pbx).await;
         if !open.is_empty() {
-            tracing::info!(pbx, calls = open.len(), "calls were open at the last stop: the PBX will be asked");
+            tracing::info!(
+                pbx,
+                calls = open.len(),
+                "calls were open at the last stop: the PBX will be asked"
+            );
         }
         tracker.restore(Instant::now(), open);
         Tracked { pbx: pbx.to_owned(), tracker, sink, health, told: Vec::new() }
