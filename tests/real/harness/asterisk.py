@@ -37,7 +37,7 @@ class Asterisk:
         cases: str,
         fastagi_port: int,
         callee_port: int,
-        rtp_ports: int = _RTP_PORTS,
+        rtp: range | None = None,
     ) -> None:
         self.version = version
         self.run = run
@@ -47,7 +47,7 @@ class Asterisk:
         self._root = root
         self._changed = threading.Condition()
         self.ami_port = free_ports(2)
-        self._rtp_ports = rtp_ports
+        self._rtp = rtp or _ports(_RTP_PORTS)
         self._fastagi_port = fastagi_port
         self._callee_port = callee_port
         self._configure(cases)
@@ -105,6 +105,18 @@ class Asterisk:
         found = re.search(r"(\d+) calls? processed", self.cli("core show channels count"))
         return int(found[1]) if found else -1
 
+    def answers(self, account: dict[str, str], actions: list[str]) -> list[str]:
+        """What Asterisk answers to these actions of an account, by their `Message` or else their `Response`."""
+        with socket.create_connection(("127.0.0.1", self.ami_port), 10) as link:
+            login = "".join(f"{key.title()}: {value}\r\n" for key, value in account.items())
+            for action in [f"Login\r\n{login}Events: off", *actions]:
+                link.sendall(f"Action: {action}\r\nActionID: here\r\n\r\n".encode())
+            blocks, rest = [], b""
+            while len(blocks) <= len(actions) and (data := link.recv(65536)):
+                *whole, rest = (rest + data).split(b"\r\n\r\n")
+                blocks += [event for event in map(_event, whole) if "Response" in event]
+        return [block.get("Message", block["Response"]) for block in blocks[1:]]
+
     def action(self, name: str, **headers: str) -> None:
         """Sends an action by the tests' own account, and does not wait for what comes of it."""
         lines = [f"Action: {name}", *(f"{key}: {value}" for key, value in headers.items()), "", ""]
@@ -135,7 +147,6 @@ class Asterisk:
     def _configure(self, cases: str) -> None:
         for folder in ("etc", "lib", "db", "spool", "log", "run", "cache"):
             (self.run / folder).mkdir(parents=True, exist_ok=True)
-        rtp = free_ports(self._rtp_ports)
         values = {
             "RUN": self.run,
             "ROOT": self._root,
@@ -144,8 +155,8 @@ class Asterisk:
             "AMI_PORT": self.ami_port,
             "FASTAGI_PORT": self._fastagi_port,
             "CALLEE_PORT": self._callee_port,
-            "RTP_START": rtp,
-            "RTP_END": rtp + self._rtp_ports - 1,
+            "RTP_START": self._rtp.start,
+            "RTP_END": self._rtp.stop - 1,
         }
         etc = self.run / "etc"
         for template in (HERE / "conf").glob("*.conf"):
@@ -194,6 +205,11 @@ class Asterisk:
             with self._changed:
                 self.events.extend(events)
                 self._changed.notify_all()
+
+
+def _ports(count: int) -> range:
+    first = free_ports(count)
+    return range(first, first + count)
 
 
 def _event(block: bytes) -> Event:
