@@ -10,7 +10,7 @@ use crate::terms::*;
 
 /// What happens to a call, in one word each.
 #[derive(Clone, Debug)]
-enum Event {
+enum Happens {
     /// The running command is done.
     Done,
     /// Digits and what ended them.
@@ -28,7 +28,7 @@ enum Event {
 }
 
 use Ended::{Full, Hangup, Terminator, Timeout};
-use Event::{After, Digits, Done, DoneHungUp, Gone, HungUp, Shutdown};
+use Happens::{After, Digits, Done, DoneHungUp, Gone, HungUp, Shutdown};
 
 fn prompt(name: &str) -> Option<Prompt> {
     Some(Prompt { asterisk: name.to_owned(), freeswitch: format!("{name}.wav") })
@@ -100,16 +100,16 @@ fn answer(status: Status, destination: &str, callername: &str) -> Answer {
     }
 }
 
-fn ack(destination: &str, callername: &str) -> Event {
-    Event::Answer(Ok(answer(Status::Ack, destination, callername)))
+fn ack(destination: &str, callername: &str) -> Happens {
+    Happens::Answer(Ok(answer(Status::Ack, destination, callername)))
 }
 
-fn says(status: Status) -> Event {
-    Event::Answer(Ok(answer(status, "", "")))
+fn says(status: Status) -> Happens {
+    Happens::Answer(Ok(answer(status, "", "")))
 }
 
-fn fails(reason: Reason) -> Event {
-    Event::Answer(Err(Failure::new(reason, "it did not work")))
+fn fails(reason: Reason) -> Happens {
+    Happens::Answer(Err(Failure::new(reason, "it did not work")))
 }
 
 fn opening(change: impl FnOnce(&mut Channel)) -> Box<Opening> {
@@ -142,17 +142,17 @@ fn start(opening: Box<Opening>) -> Start {
     Start { opening, call: "c1".to_owned(), wall: 0, pbx: Pbx::Asterisk, numbers: Arc::default() }
 }
 
-fn play(webhook: Webhook, events: &[Event]) -> Played {
+fn play(webhook: Webhook, events: &[Happens]) -> Played {
     play_opening(webhook, opening(|_| {}), events)
 }
 
-fn play_opening(webhook: Webhook, opening: Box<Opening>, events: &[Event]) -> Played {
+fn play_opening(webhook: Webhook, opening: Box<Opening>, events: &[Happens]) -> Played {
     let now = Instant::now();
     drain(Call::new(now, start(opening), Arc::new(webhook), None), now, events)
 }
 
 /// Plays the events, each after everything that the call had to do; the PBX takes the answer at the end.
-fn drain(mut call: Call, mut now: Instant, events: &[Event]) -> Played {
+fn drain(mut call: Call, mut now: Instant, events: &[Happens]) -> Played {
     let mut events = events.iter();
     let mut trace = Vec::new();
     let mut running = CommandId(u32::MAX);
@@ -192,7 +192,7 @@ fn drain(mut call: Call, mut now: Instant, events: &[Event]) -> Played {
                         let code = Code::parse(digits).expect("digits");
                         call.handle_input(now, Input::Done(running, Outcome::Digits { code, ended: *ended }));
                     }
-                    Some(Event::Answer(answered)) => {
+                    Some(Happens::Answer(answered)) => {
                         call.handle_input(now, Input::Answered(answered.clone()))
                     }
                     Some(HungUp) => call.handle_input(now, Input::HungUp),
@@ -202,7 +202,7 @@ fn drain(mut call: Call, mut now: Instant, events: &[Event]) -> Played {
                         now += Duration::from_secs(*seconds);
                         call.handle_timeout(now);
                     }
-                    Some(Event::Late(seconds)) => {
+                    Some(Happens::Late(seconds)) => {
                         now += Duration::from_secs(*seconds);
                         late = true;
                     }
@@ -228,7 +228,7 @@ fn outcomes() {
     };
     let ok = CallResult::Success;
     let failed = CallResult::Failed;
-    type Case = (&'static str, Webhook, Vec<Event>, &'static str, CallResult, Reason);
+    type Case = (&'static str, Webhook, Vec<Happens>, &'static str, CallResult, Reason);
     let cases: Vec<Case> = vec![
         (
             "asks at once without an IVR",
@@ -403,7 +403,7 @@ fn outcomes() {
         (
             "an answer that comes when the dialplan has gone on",
             with_ivr(|i| i.answer = false),
-            vec![Event::Late(500), Digits("1234", Full)],
+            vec![Happens::Late(500), Digits("1234", Full)],
             "collect - enter",
             failed,
             Reason::Timeout,
@@ -439,7 +439,7 @@ fn every_variable_is_written_in_every_outcome() {
         ..with_ivr(|i| i.secret = false)
     };
     let enter = [Done, Digits("1234", Full)];
-    let played = |last: Event| play(hook(), &[&enter[..], &[last]].concat());
+    let played = |last: Happens| play(hook(), &[&enter[..], &[last]].concat());
     let good = played(ack("+31 20 1234567", "Jan"));
     let bad = played(fails(Reason::Connect));
     for (variable, of_good, of_bad) in [
@@ -502,7 +502,7 @@ fn what_the_callee_sees() {
     };
     let plain = |_: &mut Channel| {};
     type Change = fn(&mut Channel);
-    type Case = (&'static str, CallerId, Option<CallerNameRule>, Change, Event, CallerChange);
+    type Case = (&'static str, CallerId, Option<CallerNameRule>, Change, Happens, CallerChange);
     let cases: Vec<Case> = vec![
         ("nothing asked", Caller, None, plain, ack("", "Jan"), CallerChange::Nothing),
         (
@@ -597,7 +597,7 @@ mod any_order {
 
     use super::*;
 
-    fn event() -> impl Strategy<Value = Event> {
+    fn event() -> impl Strategy<Value = Happens> {
         prop_oneof![
             Just(Done),
             Just(DoneHungUp),
@@ -618,7 +618,7 @@ mod any_order {
             Just(Shutdown),
             Just(Gone),
             (1u64..400).prop_map(After),
-            (1u64..400).prop_map(Event::Late),
+            (1u64..400).prop_map(Happens::Late),
         ]
     }
 
@@ -667,7 +667,7 @@ mod any_order {
                                 let code = Code::parse(digits).expect("digits");
                                 Input::Done(id, Outcome::Digits { code, ended })
                             }
-                            Event::Answer(answered) => {
+                            Happens::Answer(answered) => {
                                 if !asking { continue; }
                                 asking = false;
                                 Input::Answered(answered)
@@ -680,7 +680,7 @@ mod any_order {
                                 call.handle_timeout(now);
                                 continue;
                             }
-                            Event::Late(seconds) => {
+                            Happens::Late(seconds) => {
                                 now += Duration::from_secs(seconds);
                                 late = true;
                                 continue;

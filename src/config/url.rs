@@ -10,7 +10,7 @@ use super::webhook::template_error;
 use crate::terms::{Place, Template, Variable};
 
 /// Reads a URL template and reports everything that is wrong with how it is written.
-pub(super) fn read(reader: &Reader<'_>, name: &str, text: &Text) -> Option<Template> {
+pub(super) fn read(reader: &Reader<'_>, name: &str, text: &Text, place: Place) -> Option<Template> {
     mask_password(reader, text);
     let written = text.written();
     let mut right = true;
@@ -18,13 +18,13 @@ pub(super) fn read(reader: &Reader<'_>, name: &str, text: &Text) -> Option<Templ
         right = false;
         reader.error_help(span, message, help);
     };
-    let parsed = Template::parse_with(written, Place::Request, &text.inserted);
+    let parsed = Template::parse_with(written, place, &text.inserted);
     let mistakes = parsed.as_ref().err().cloned().unwrap_or_default();
     let seen = |range: &Range<usize>| {
         mistakes.iter().any(|m| m.range.start < range.end && range.start < m.range.end)
     };
     for range in stray_braces(text).into_iter().filter(|range| !seen(range)) {
-        let known: Vec<&str> = Variable::ALL.iter().map(|v| v.name()).collect();
+        let known: Vec<&str> = Variable::known(place).map(Variable::name).collect();
         let near = nearest(written[range.clone()].trim_matches(['{', '}', ' ']), &known);
         let meant = near.map_or(String::new(), |near| format!("did you mean {{{near}}}? "));
         let help = format!("{meant}A brace itself is written %7B or %7D");
@@ -47,7 +47,7 @@ pub(super) fn read(reader: &Reader<'_>, name: &str, text: &Text) -> Option<Templ
         let help = "remove it; a # that is part of a value is %23";
         wrong(text.at(at..written.len()), "what comes after # is never sent".to_owned(), help);
     }
-    mistakes.iter().for_each(|mistake| template_error(reader, text, mistake));
+    mistakes.iter().for_each(|mistake| template_error(reader, text, mistake, place));
     parsed.ok().filter(|_| right && text.complete)
 }
 

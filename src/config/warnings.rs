@@ -60,14 +60,14 @@ pub(super) fn webhook(part: &Part<'_>, plan: &Plan) {
     let sent: Vec<(&str, &Template)> = templates(webhook);
     match &webhook.ivr {
         None => {
-            if let Some((key, _)) = sent.iter().find(|(_, t)| t.uses(Variable::Code)) {
+            if let Some((key, _)) = sent.iter().find(|(_, t)| t.uses(&Variable::Code)) {
                 let help = format!("add [webhook.{}.ivr], or remove {{code}}", webhook.name);
                 reader.warn(written(part, key), "without an IVR {code} is always empty", help);
             }
         }
         Some(ivr) => {
             let fixed_keys = webhook.method == Method::Post && !matches!(webhook.body, Body::Template { .. });
-            if !fixed_keys && !sent.iter().any(|(_, t)| t.uses(Variable::Code)) {
+            if !fixed_keys && !sent.iter().any(|(_, t)| t.uses(&Variable::Code)) {
                 let help = "add code={code} to the URL";
                 reader.warn(
                     written(part, "url"),
@@ -80,7 +80,7 @@ pub(super) fn webhook(part: &Part<'_>, plan: &Plan) {
     }
     let fresh = [Variable::Call, Variable::Timestamp, Variable::Start, Variable::CallUniqueId];
     let post = webhook.method == Method::Post && !matches!(webhook.body, Body::Template { .. });
-    if !webhook.cache.is_zero() && (post || sent.iter().any(|(_, t)| fresh.iter().any(|v| t.uses(*v)))) {
+    if !webhook.cache.is_zero() && (post || sent.iter().any(|(_, t)| fresh.iter().any(|v| t.uses(v)))) {
         let help =
             "{call} {calluniqueid} {timestamp} {start} and the JSON and form bodies differ in each call";
         reader.warn(written(part, "cache"), "no answer is ever kept: each request is another one", help);

@@ -20,12 +20,13 @@ use crate::webhook::{Plan, PlanError};
 const MAX_SECRET_FILE: usize = 64 * 1024;
 
 /// Texts of the file by the keys that [`PlanError`] names.
-type Texts = Vec<(String, Text)>;
+pub(super) type Texts = Vec<(String, Text)>;
 
 /// Reads one webhook. `None` when something that it cannot be without is wrong; that was reported then.
 pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Plan> {
     let reader = part.reader;
     let mut texts = Texts::new();
+    let place = Place::Request;
     let method = part.choice("method", &[Method::Get, Method::Post]).unwrap_or(Method::Get);
     let ivr_part = part.section("ivr");
     let ivr = ivr_part.as_ref().map(ivr::read);
@@ -35,7 +36,8 @@ pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Plan> {
         let help = "remove cache, or write ivr.secret = false where the entry is a menu choice";
         reader.error_help(written(part, "cache"), "cache cannot keep answers to a secret code", help);
     }
-    let (url, fallback_url) = (url_of(part, "url", &mut texts), url_of(part, "fallback_url", &mut texts));
+    let (url, fallback_url) =
+        (url_of(part, "url", place, &mut texts), url_of(part, "fallback_url", place, &mut texts));
     let save_as = part.text("save_as").and_then(|text| variable(reader, &text).map(|v| (v, text.span())));
     let variables = variables(part, save_as.as_ref());
     let menu = ivr.as_ref().is_some_and(|ivr| !ivr.secret);
@@ -48,7 +50,7 @@ pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Plan> {
         timeout: part.duration("timeout").unwrap_or_default(),
         retries: part.count("retries").and_then(|n| u32::try_from(n).ok()).unwrap_or_default(),
         drop_empty: part.flag("drop_empty").unwrap_or_default(),
-        headers: headers(part, &mut texts),
+        headers: headers(part, place, &mut texts),
         body: body(part, method, &mut texts),
         number_format: part
             .choice("number_format", &[NumberFormat::AsIs, NumberFormat::E164, NumberFormat::PlusOff])
@@ -78,7 +80,7 @@ pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Plan> {
 }
 
 /// Reports what cannot be asked, where it stands.
-fn plan_error(part: &Part<'_>, texts: &Texts, error: PlanError) {
+pub(super) fn plan_error(part: &Part<'_>, texts: &Texts, error: PlanError) {
     let text = texts.iter().find(|(key, _)| *key == error.key).map(|(_, text)| text);
     let span = match (text, error.at.clone()) {
         (Some(text), Some(range)) => text.at(range),
@@ -88,9 +90,9 @@ fn plan_error(part: &Part<'_>, texts: &Texts, error: PlanError) {
     part.reader.error_help(span, error.to_string(), error.help);
 }
 
-fn url_of(part: &Part<'_>, key: &str, texts: &mut Texts) -> Option<Template> {
+pub(super) fn url_of(part: &Part<'_>, key: &str, place: Place, texts: &mut Texts) -> Option<Template> {
     let text = part.template(key)?;
-    let template = url::read(part.reader, key, &text);
+    let template = url::read(part.reader, key, &text, place);
     texts.push((key.to_owned(), text));
     template
 }
@@ -101,14 +103,14 @@ pub(super) fn written(part: &Part<'_>, key: &str) -> Range<usize> {
 }
 
 /// A template in a header, a body or a name.
-fn template(reader: &Reader<'_>, text: &Text, place: Place) -> Option<Template> {
+pub(super) fn template(reader: &Reader<'_>, text: &Text, place: Place) -> Option<Template> {
     let compiled = Template::parse_with(text.written(), place, &text.inserted);
-    compiled.map_err(|errors| errors.iter().for_each(|e| template_error(reader, text, e))).ok()
+    compiled.map_err(|errors| errors.iter().for_each(|e| template_error(reader, text, e, place))).ok()
 }
 
 /// Reports a mistake in a template.
-pub(super) fn template_error(reader: &Reader<'_>, text: &Text, error: &TemplateError) {
-    let known: Vec<&str> = Variable::ALL.iter().map(|v| v.name()).collect();
+pub(super) fn template_error(reader: &Reader<'_>, text: &Text, error: &TemplateError, place: Place) {
+    let known: Vec<&str> = Variable::known(place).map(Variable::name).collect();
     let wrong = &text.written()[error.range.clone()];
     let help = match nearest(wrong, &known) {
         // It is a variable, in the wrong place.
@@ -119,7 +121,7 @@ pub(super) fn template_error(reader: &Reader<'_>, text: &Text, error: &TemplateE
     reader.error_help(text.at(error.range.clone()), error.problem.as_str(), help);
 }
 
-fn headers(part: &Part<'_>, texts: &mut Texts) -> Vec<(http::HeaderName, Template)> {
+pub(super) fn headers(part: &Part<'_>, place: Place, texts: &mut Texts) -> Vec<(http::HeaderName, Template)> {
     let reader = part.reader;
     let mut headers: Vec<(http::HeaderName, Template)> = Vec::new();
     if let Some((_, value)) = part.entry("headers") {
@@ -137,7 +139,7 @@ fn headers(part: &Part<'_>, texts: &mut Texts) -> Vec<(http::HeaderName, Templat
             reader.error_help(key, format!("the header {name} is there twice"), help);
         }
         let Some(text) = reader.template(&name, value.get_ref(), value.span()) else { continue };
-        if let Some(template) = template(reader, &text, Place::Request).filter(|_| text.complete) {
+        if let Some(template) = template(reader, &text, place).filter(|_| text.complete) {
             texts.push((format!("headers.{header}"), text));
             headers.push((header, template));
         }

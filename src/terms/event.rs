@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::{Numbers, Values, Variable};
+
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $word:literal,)+ }) => {
         $(#[$doc])*
@@ -137,6 +139,33 @@ impl Event {
             Event::User(event) => event.timestamp,
         }
     }
+
+    /// The value of a variable; empty where there is none.
+    pub fn value(&self, variable: &Variable) -> Cow<'_, str> {
+        match self {
+            Event::Call(event) => event.value(variable),
+            Event::User(event) => event.value(variable),
+        }
+    }
+}
+
+/// What a template can name, for one event.
+#[derive(Clone, Copy, Debug)]
+pub struct Told<'a> {
+    /// The event.
+    pub event: &'a Event,
+    /// How numbers are written here.
+    pub numbers: &'a Numbers,
+}
+
+impl Values for Told<'_> {
+    fn value(&self, variable: &Variable) -> Cow<'_, str> {
+        self.event.value(variable)
+    }
+
+    fn numbers(&self) -> &Numbers {
+        self.numbers
+    }
 }
 
 /// Somebody changed something.
@@ -238,39 +267,6 @@ pub struct LegRecord {
 }
 
 impl CallEvent {
-    /// The names that a template can use, without `var.NAME`.
-    pub const NAMES: &'static [&'static str] = &[
-        "event",
-        "calluniqueid",
-        "other_calluniqueid",
-        "callfrom",
-        "callto",
-        "status",
-        "status_desc",
-        "direction",
-        "timestamp",
-        "did",
-        "callerid",
-        "callername",
-        "extension",
-        "duration",
-        "talk_time",
-        "disposition",
-        "reason",
-        "hangup_cause",
-        "start",
-        "ringing",
-        "answer",
-        "end",
-        "synthetic",
-        "seq",
-        "pbx",
-        "call",
-        "queue",
-        "account",
-        "recording",
-    ];
-
     /// The number of the state in which the call is, as the hosted systems write it; empty where they have none.
     pub fn status(&self) -> &'static str {
         match (self.event, self.direction) {
@@ -294,41 +290,63 @@ impl CallEvent {
         }
     }
 
-    /// The value of one of [`CallEvent::NAMES`], or of `var.NAME` (empty where the PBX did not say). `None`: no such
-    /// name.
-    pub fn value(&self, name: &str) -> Option<Cow<'_, str>> {
+    /// The value of a variable; empty where there is none.
+    pub fn value(&self, variable: &Variable) -> Cow<'_, str> {
         let time = |at: Option<i64>| Cow::Owned(at.map_or_else(String::new, |ms| ms.to_string()));
-        Some(match name {
-            "event" => Cow::Borrowed(self.event.as_str()),
-            "calluniqueid" => Cow::Borrowed(&*self.calluniqueid),
-            "other_calluniqueid" => Cow::Borrowed(&*self.other_calluniqueid),
-            "callfrom" => Cow::Borrowed(&*self.callfrom),
-            "callto" => Cow::Borrowed(&*self.callto),
-            "status" => Cow::Borrowed(self.status()),
-            "status_desc" => Cow::Borrowed(self.status_desc()),
-            "direction" => Cow::Borrowed(self.direction.as_str()),
-            "timestamp" => time(Some(self.timestamp)),
-            "did" => Cow::Borrowed(&*self.did),
-            "callerid" => Cow::Borrowed(&*self.callerid),
-            "callername" => Cow::Borrowed(&*self.callername),
-            "extension" => Cow::Borrowed(&*self.extension),
-            "duration" => Cow::Owned(self.duration.to_string()),
-            "talk_time" => Cow::Owned(self.talk_time.to_string()),
-            "disposition" => Cow::Borrowed(self.disposition.map_or("", Disposition::as_str)),
-            "reason" => Cow::Borrowed(self.reason.map_or("", EndReason::as_str)),
-            "hangup_cause" => Cow::Owned(self.hangup_cause.map_or_else(String::new, |c| c.to_string())),
-            "start" => time(Some(self.start)),
-            "ringing" => time(self.ringing),
-            "answer" => time(self.answer),
-            "end" => time(self.end),
-            "synthetic" => Cow::Borrowed(if self.synthetic { "true" } else { "false" }),
-            "seq" => Cow::Owned(self.seq.to_string()),
-            "pbx" => Cow::Borrowed(&*self.pbx),
-            "call" => Cow::Borrowed(&*self.call),
-            "queue" => Cow::Borrowed(&*self.queue),
-            "account" => Cow::Borrowed(&*self.account),
-            "recording" => Cow::Borrowed(&*self.recording),
-            _ => Cow::Borrowed(self.var.get(name.strip_prefix("var.")?).map_or("", String::as_str)),
-        })
+        match variable {
+            Variable::Event => Cow::Borrowed(self.event.as_str()),
+            Variable::CallUniqueId => Cow::Borrowed(&*self.calluniqueid),
+            Variable::OtherCallUniqueId => Cow::Borrowed(&*self.other_calluniqueid),
+            Variable::CallFrom => Cow::Borrowed(&*self.callfrom),
+            Variable::CallTo => Cow::Borrowed(&*self.callto),
+            Variable::Status => Cow::Borrowed(self.status()),
+            Variable::StatusDesc => Cow::Borrowed(self.status_desc()),
+            Variable::Direction => Cow::Borrowed(self.direction.as_str()),
+            Variable::Timestamp => time(Some(self.timestamp)),
+            Variable::Did => Cow::Borrowed(&*self.did),
+            Variable::CallerId => Cow::Borrowed(&*self.callerid),
+            Variable::CallerName => Cow::Borrowed(&*self.callername),
+            Variable::Extension => Cow::Borrowed(&*self.extension),
+            Variable::Duration => Cow::Owned(self.duration.to_string()),
+            Variable::TalkTime => Cow::Owned(self.talk_time.to_string()),
+            Variable::Disposition => Cow::Borrowed(self.disposition.map_or("", Disposition::as_str)),
+            Variable::Reason => Cow::Borrowed(self.reason.map_or("", EndReason::as_str)),
+            Variable::HangupCause => {
+                Cow::Owned(self.hangup_cause.map_or_else(String::new, |c| c.to_string()))
+            }
+            Variable::Start => time(Some(self.start)),
+            Variable::Ringing => time(self.ringing),
+            Variable::Answer => time(self.answer),
+            Variable::End => time(self.end),
+            Variable::Synthetic => Cow::Borrowed(if self.synthetic { "true" } else { "false" }),
+            Variable::Seq => Cow::Owned(self.seq.to_string()),
+            Variable::Pbx => Cow::Borrowed(&*self.pbx),
+            Variable::Call => Cow::Borrowed(&*self.call),
+            Variable::Queue => Cow::Borrowed(&*self.queue),
+            Variable::Account => Cow::Borrowed(&*self.account),
+            Variable::Recording => Cow::Borrowed(&*self.recording),
+            Variable::Var(name) => {
+                let name = name.strip_prefix("var.").unwrap_or(name);
+                Cow::Borrowed(self.var.get(name).map_or("", String::as_str))
+            }
+            Variable::Code | Variable::Actor | Variable::Action | Variable::Object | Variable::ObjectName => {
+                Cow::Borrowed("")
+            }
+        }
+    }
+}
+
+impl UserEvent {
+    /// The value of a variable; empty where there is none.
+    pub fn value(&self, variable: &Variable) -> Cow<'_, str> {
+        match variable {
+            Variable::Event => Cow::Borrowed(EventKind::User.as_str()),
+            Variable::Timestamp => Cow::Owned(self.timestamp.to_string()),
+            Variable::Actor => Cow::Borrowed(&*self.actor),
+            Variable::Action => Cow::Borrowed(self.action.as_str()),
+            Variable::Object => Cow::Borrowed(&*self.object),
+            Variable::ObjectName => Cow::Borrowed(&*self.object_name),
+            _ => Cow::Borrowed(""),
+        }
     }
 }

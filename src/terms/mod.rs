@@ -26,7 +26,7 @@ pub use definition::{
 };
 pub use encoding::Encoding;
 pub use event::{
-    CallEvent, Direction, Disposition, EndReason, Event, EventKind, LegRecord, UserAction, UserEvent,
+    CallEvent, Direction, Disposition, EndReason, Event, EventKind, LegRecord, Told, UserAction, UserEvent,
 };
 pub use facts::Facts;
 pub use journal::{Ended, EntryFault, Journal, Step, Via, What};

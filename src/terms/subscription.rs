@@ -53,8 +53,8 @@ pub enum EventBody {
     },
 }
 
-/// Whose calls and changes a subscription is told. An empty list restricts nothing; where there are several lists, each
-/// must allow it.
+/// Whose calls and changes a subscription is told. An empty list restricts nothing. Calls are restricted by `numbers` and
+/// by `extensions`, both must allow it; changes by `people`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Restrict {
     /// Numbers that a call came from or went to.
@@ -91,5 +91,13 @@ impl Subscription {
     /// How long after it happened an event is still worth telling; `None`: always.
     pub fn expires_after(&self, event: EventKind) -> Option<Duration> {
         self.expires.iter().find(|(kind, _)| *kind == event).map(|(_, after)| *after)
+    }
+
+    /// The Content-Type of a POST.
+    pub fn content_type(&self) -> &str {
+        match &self.body {
+            EventBody::Json => "application/json",
+            EventBody::Template { content_type, .. } => content_type,
+        }
     }
 }

@@ -54,21 +54,41 @@ pub enum Place {
         /// The entry is no secret (`ivr.secret = false`).
         code: bool,
     },
+    /// A URL, a body or a header of a subscription.
+    Event,
+}
+
+/// What a variable belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Of {
+    /// Routed calls alone.
+    Routed,
+    /// Routed calls and events.
+    Both,
+    /// Events alone.
+    Event,
 }
 
 macro_rules! variables {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal in $of:ident,)+) => {
         /// What a template can name.
-        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub enum Variable { $($(#[$doc])* $variant,)+ }
+        #[derive(Clone, Debug, PartialEq, Eq, Hash)]
+        pub enum Variable {
+            $($(#[$doc])* $variant,)+
+            /// A variable of the PBX: all that stands between the braces, `var.NAME`.
+            Var(Box<str>),
+        }
 
         impl Variable {
-            /// Every one of them.
-            pub const ALL: &'static [Variable] = &[$(Variable::$variant,)+];
+            /// Every one that has a name of its own.
+            const ALL: &'static [(Variable, Of)] = &[$((Variable::$variant, Of::$of),)+];
 
             /// Its name between the braces.
-            pub const fn name(self) -> &'static str {
-                match self { $(Variable::$variant => $name,)+ }
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Variable::$variant => $name,)+
+                    Variable::Var(name) => name,
+                }
             }
         }
     };
@@ -76,35 +96,102 @@ macro_rules! variables {
 
 variables! {
     /// The digits that the caller entered.
-    Code = "code",
+    Code = "code" in Routed,
+    /// What happened.
+    Event = "event" in Event,
     /// The number that was called.
-    Did = "did",
+    Did = "did" in Both,
     /// The caller's number.
-    CallerId = "callerid",
+    CallerId = "callerid" in Both,
     /// The caller's name.
-    CallerName = "callername",
+    CallerName = "callername" in Both,
     /// The journal's id.
-    Call = "call",
+    Call = "call" in Both,
     /// The PBX's id of the call.
-    CallUniqueId = "calluniqueid",
+    CallUniqueId = "calluniqueid" in Both,
+    /// The consultation call of a transfer.
+    OtherCallUniqueId = "other_calluniqueid" in Event,
     /// The caller's number.
-    CallFrom = "callfrom",
+    CallFrom = "callfrom" in Both,
     /// The number that was called.
-    CallTo = "callto",
-    /// The extension in the dialplan.
-    Extension = "extension",
+    CallTo = "callto" in Both,
+    /// The number of the call's state.
+    Status = "status" in Event,
+    /// The word for it.
+    StatusDesc = "status_desc" in Event,
+    /// Where the call comes from and goes to.
+    Direction = "direction" in Event,
+    /// In a routed call the extension in the dialplan, in an event our own phone.
+    Extension = "extension" in Both,
     /// The account code.
-    Account = "account",
-    /// When the request is made, ms since 1970.
-    Timestamp = "timestamp",
+    Account = "account" in Both,
+    /// When the request is made or the event happened, ms since 1970.
+    Timestamp = "timestamp" in Both,
     /// When the call entered the PBX, ms since 1970.
-    Start = "start",
+    Start = "start" in Both,
+    /// When a phone first rang, ms since 1970.
+    Ringing = "ringing" in Event,
+    /// When the call was first answered, ms since 1970.
+    Answer = "answer" in Event,
+    /// When the call ended, ms since 1970.
+    End = "end" in Event,
+    /// Seconds since the start.
+    Duration = "duration" in Event,
+    /// Seconds since the answer.
+    TalkTime = "talk_time" in Event,
+    /// How the call came out.
+    Disposition = "disposition" in Event,
+    /// Why the call ended.
+    Reason = "reason" in Event,
+    /// The Q.850 cause.
+    HangupCause = "hangup_cause" in Event,
+    /// Found out by comparing with the PBX.
+    Synthetic = "synthetic" in Event,
+    /// The event's place among those of its call.
+    Seq = "seq" in Event,
+    /// The PBX's name in the configuration.
+    Pbx = "pbx" in Event,
+    /// The queue.
+    Queue = "queue" in Event,
+    /// The recording's file.
+    Recording = "recording" in Event,
+    /// Who changed something.
+    Actor = "actor" in Event,
+    /// What they did.
+    Action = "action" in Event,
+    /// What kind of thing it was done to.
+    Object = "object" in Event,
+    /// The thing's name.
+    ObjectName = "object_name" in Event,
+}
+
+impl Variable {
+    /// Those that can be named in this place, but for `var.NAME`.
+    pub fn known(place: Place) -> impl Iterator<Item = &'static Variable> {
+        let fits = move |(variable, of): &&(Variable, Of)| match place {
+            Place::Request | Place::CallerName { code: true } => *of != Of::Event,
+            Place::CallerName { code: false } => *of != Of::Event && *variable != Variable::Code,
+            Place::Event => *of != Of::Routed,
+        };
+        Self::ALL.iter().filter(fits).map(|(variable, _)| variable)
+    }
+
+    /// The one of this name, as far as it can be named in this place.
+    fn parse(name: &str, place: Place) -> Option<Variable> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'(' | b')');
+        match name.strip_prefix("var.").filter(|_| place == Place::Event) {
+            Some(of_pbx) if !of_pbx.is_empty() && of_pbx.bytes().all(plain) => {
+                Some(Variable::Var(name.into()))
+            }
+            _ => Self::known(place).find(|v| v.name() == name).cloned(),
+        }
+    }
 }
 
 /// Where a template gets its values.
 pub trait Values {
     /// The value, empty when there is none.
-    fn value(&self, variable: Variable) -> Cow<'_, str>;
+    fn value(&self, variable: &Variable) -> Cow<'_, str>;
 
     /// How numbers are written here, for `|e164` and `|national`.
     fn numbers(&self) -> &Numbers;
@@ -155,7 +242,7 @@ impl Template {
             literal.push_str(&text[at..open]);
             let inside = &text[open + 1..];
             let begins = inside.starts_with(|c: char| c.is_ascii_alphabetic());
-            if let Some((range, problem)) = near_miss(text, open) {
+            if let Some((range, problem)) = near_miss(text, open, place) {
                 at = range.end;
                 errors.push(TemplateError { range, problem });
                 continue;
@@ -192,12 +279,12 @@ impl Template {
     }
 
     /// Whether it names the variable.
-    pub fn uses(&self, wanted: Variable) -> bool {
-        self.parts.iter().any(|p| matches!(p, Part::Value { variable, .. } if *variable == wanted))
+    pub fn uses(&self, wanted: &Variable) -> bool {
+        self.parts.iter().any(|p| matches!(p, Part::Value { variable, .. } if variable == wanted))
     }
 
     /// Each variable with the bytes of [`Template::as_str`] at which it stands, braces included.
-    pub fn variables(&self) -> impl Iterator<Item = (Range<usize>, Variable)> {
+    pub fn variables(&self) -> impl Iterator<Item = (Range<usize>, &Variable)> {
         let mut at = 0;
         self.parts.iter().filter_map(move |part| {
             let start = at;
@@ -206,7 +293,7 @@ impl Template {
                 Part::Inserted { written, .. } => (written.len(), None),
                 // What stands in a variable's braces holds none.
                 Part::Value { variable, .. } => {
-                    (self.text[at..].find('}').map_or(0, |end| end + 1), Some(*variable))
+                    (self.text[at..].find('}').map_or(0, |end| end + 1), Some(variable))
                 }
             };
             at += length;
@@ -293,7 +380,7 @@ impl Template {
                 Part::Inserted { written, .. } if shown.is_some() => out.push_str(written),
                 Part::Inserted { text, .. } => out.push_str(text.reveal()),
                 Part::Value { variable, filters } => {
-                    let value = filtered(values, *variable, filters);
+                    let value = filtered(values, variable, filters);
                     if shown == Some(false) && *variable == Variable::Code && !value.is_empty() {
                         out.push_str(Code::MASK);
                     } else {
@@ -308,14 +395,14 @@ impl Template {
 
 /// What was meant to be a variable and is not written like one: the bytes from the brace on, and what would be right.
 /// None of it can stand in JSON.
-fn near_miss(text: &str, open: usize) -> Option<(Range<usize>, String)> {
+fn near_miss(text: &str, open: usize, place: Place) -> Option<(Range<usize>, String)> {
     let inside = &text[open + 1..];
     let double = inside.strip_prefix('{').unwrap_or(inside);
     let before = if inside.len() == double.len() { 1 } else { 2 };
     let end = double.find(NOT_INSIDE).unwrap_or(double.len());
     let name = double[..end].split('|').next().unwrap_or_default();
     let meant = name.trim().to_ascii_lowercase();
-    let variable = Variable::ALL.iter().find(|v| v.name() == meant)?;
+    let variable = Variable::known(place).find(|v| v.name() == meant)?;
     let behind = double[end..].bytes().take(before).take_while(|b| *b == b'}').count();
     let meant_so = match double[end..].chars().next() {
         // Else it is written as it must be, but for capitals perhaps: those are an unknown variable.
@@ -335,22 +422,18 @@ fn parse_value(inside: &str, offset: usize, place: Place) -> Result<Part, Vec<Te
     let mut errors = Vec::new();
     let mut pieces = inside.split('|');
     let name = pieces.next().unwrap_or_default();
-    let variable = Variable::ALL.iter().copied().find(|v| v.name() == name);
+    let variable = Variable::parse(name, place);
     let mut fail = |range: Range<usize>, problem: String| errors.push(TemplateError { range, problem });
-    match variable {
-        None => {
-            let known: Vec<&str> = known(place).map(Variable::name).collect();
-            fail(
-                offset..offset + name.len(),
-                format!("unknown variable {{{name}}}; known: {}", known.join(" ")),
-            );
-        }
-        Some(Variable::Code) if place == (Place::CallerName { code: false }) => fail(
-            offset..offset + name.len(),
+    if variable.is_none() {
+        let problem = if name == Variable::Code.name() && place == (Place::CallerName { code: false }) {
             "{code} is a secret and cannot be shown as a name; a menu choice can: ivr.secret = false"
-                .to_owned(),
-        ),
-        Some(_) => {}
+                .to_owned()
+        } else {
+            let mut known: Vec<&str> = Variable::known(place).map(Variable::name).collect();
+            known.extend((place == Place::Event).then_some("var.NAME"));
+            format!("unknown variable {{{name}}}; known: {}", known.join(" "))
+        };
+        fail(offset..offset + name.len(), problem);
     }
     let mut filters = Vec::new();
     let mut at = offset + name.len() + 1;
@@ -372,13 +455,6 @@ fn parse_value(inside: &str, offset: usize, place: Place) -> Result<Part, Vec<Te
     }
 }
 
-fn known(place: Place) -> impl Iterator<Item = Variable> {
-    Variable::ALL
-        .iter()
-        .copied()
-        .filter(move |v| place != (Place::CallerName { code: false }) || *v != Variable::Code)
-}
-
 fn parse_filter(piece: &str) -> Option<Filter> {
     Some(match piece.split_once(':').map_or((piece, None), |(name, arg)| (name, Some(arg))) {
         ("default", Some(text)) => Filter::Default(text.to_owned()),
@@ -391,7 +467,7 @@ fn parse_filter(piece: &str) -> Option<Filter> {
     })
 }
 
-fn filtered<'a>(values: &'a dyn Values, variable: Variable, filters: &'a [Filter]) -> Cow<'a, str> {
+fn filtered<'a>(values: &'a dyn Values, variable: &'a Variable, filters: &'a [Filter]) -> Cow<'a, str> {
     let mut value = values.value(variable);
     for filter in filters {
         value = match filter {
@@ -422,8 +498,8 @@ mod tests {
     struct Given(Numbers);
 
     impl Values for Given {
-        fn value(&self, variable: Variable) -> Cow<'_, str> {
-            Cow::Borrowed(if variable == Variable::Did { "+31 5" } else { "" })
+        fn value(&self, variable: &Variable) -> Cow<'_, str> {
+            Cow::Borrowed(if *variable == Variable::Did { "+31 5" } else { "" })
         }
 
         fn numbers(&self) -> &Numbers {
@@ -452,9 +528,9 @@ mod tests {
             template.render_shown(&given, Encoding::Percent, true),
             "https://${host}/r?k=${KEY}&d=%2B31%205${KEY}"
         );
-        assert!(!template.uses(Variable::Code));
+        assert!(!template.uses(&Variable::Code));
         let at = text.find("{did}").expect("there");
-        assert_eq!(template.variables().collect::<Vec<_>>(), [(at..at + 5, Variable::Did)]);
+        assert_eq!(template.variables().collect::<Vec<_>>(), [(at..at + 5, &Variable::Did)]);
         assert_eq!(template.fixed_start().reveal(), "https://crm.example.com/r?k={code}%&d=");
         assert!(!format!("{template:?}").contains("example.com"));
         let path = template.without_start("https://crm.example.com".len());

@@ -7,6 +7,7 @@
 
 pub mod answer;
 mod cache;
+mod event;
 mod exchange;
 mod plan;
 mod policy;
@@ -14,6 +15,7 @@ mod request;
 mod signature;
 
 pub use cache::{Cache, CacheKey, Hit};
+pub use event::{EventPlan, EventRequest, ShownRequest};
 pub use exchange::{Exchange, Hop, HopError, HopErrorKind, HopResponse, Input, Output};
 pub use plan::{Origin, Plan, PlanError, USER_AGENT};
 pub use policy::{Blocked, Policy};

@@ -194,26 +194,26 @@ impl Plan {
         let value = |variable| facts.value(variable);
         let code = match facts.code {
             Some(code) if masked && !code.is_empty() => Cow::Borrowed(Code::MASK),
-            _ => value(Variable::Code),
+            _ => value(&Variable::Code),
         };
         [
             ("com_id", Cow::Borrowed(facts.numbers.company_id.as_str())),
             ("dp_id", Cow::Borrowed(self.webhook.name.as_str())),
-            ("dp_in_number", value(Variable::Extension)),
-            ("dp_ex_number", value(Variable::Did)),
-            ("callee_number", value(Variable::Did)),
-            ("caller_number", value(Variable::CallerId)),
-            ("uuid", value(Variable::CallUniqueId)),
-            ("phonebook_caller_name", value(Variable::CallerName)),
-            ("event_time", value(Variable::Timestamp)),
-            ("call_start_time", value(Variable::Start)),
+            ("dp_in_number", value(&Variable::Extension)),
+            ("dp_ex_number", value(&Variable::Did)),
+            ("callee_number", value(&Variable::Did)),
+            ("caller_number", value(&Variable::CallerId)),
+            ("uuid", value(&Variable::CallUniqueId)),
+            ("phonebook_caller_name", value(&Variable::CallerName)),
+            ("event_time", value(&Variable::Timestamp)),
+            ("call_start_time", value(&Variable::Start)),
             ("rta_call_id", Cow::Borrowed(channel.unique_id.as_str())),
             ("sip_call_id", Cow::Borrowed(channel.sip_call_id.as_str())),
             ("code", code),
-            ("did", value(Variable::Did)),
-            ("callerid", value(Variable::CallerId)),
-            ("callername", value(Variable::CallerName)),
-            ("call", value(Variable::Call)),
+            ("did", value(&Variable::Did)),
+            ("callerid", value(&Variable::CallerId)),
+            ("callername", value(&Variable::CallerName)),
+            ("call", value(&Variable::Call)),
         ]
     }
 
@@ -253,7 +253,7 @@ impl Plan {
     }
 }
 
-fn cut(mut text: String) -> String {
+pub(super) fn cut(mut text: String) -> String {
     text.truncate(text.floor_char_boundary(SHOWN));
     text
 }
@@ -287,7 +287,7 @@ impl Requests {
 }
 
 /// Path and query as they are sent: with a path, without a fragment, without what no URL can hold.
-fn finish_path(mut text: String, drop_empty: bool) -> String {
+pub(super) fn finish_path(mut text: String, drop_empty: bool) -> String {
     // Values are encoded: a `#` is the template's own.
     if let Some(fragment) = text.find('#') {
         text.truncate(fragment);

@@ -290,7 +290,7 @@ headers = { X-Key = "${BRACES}" }
     assert_eq!(webhook.url.as_str(), "https://${HOST}/${BRACES}?k=${KEY}&c={callerid}");
     assert_eq!(webhook.url.fixed_start().reveal(), "https://crm.example.com/{code}?k=hunter2&c=");
     assert_eq!(plan.origin().to_string(), "https://crm.example.com");
-    assert!(!webhook.headers[0].1.uses(switchhook::terms::Variable::Code));
+    assert!(!webhook.headers[0].1.uses(&switchhook::terms::Variable::Code));
     assert_eq!(webhook.timeout, Duration::from_secs(3));
     assert!(!format!("{webhook:?}").contains("hunter2"));
 }

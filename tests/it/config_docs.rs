@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 use switchhook::config::table::{Absent, SECTIONS};
 use switchhook::config::{self, Config};
-use switchhook::terms::Variable;
+use switchhook::terms::{Place, Variable};
 use toml::Value;
 
 fn file(name: &str) -> PathBuf {
@@ -163,7 +163,7 @@ fn keys() -> String {
 }
 
 fn variables() -> String {
-    let value = |variable: Variable| match variable {
+    let value = |variable: &Variable| match variable {
         Variable::Code => "the digits that the caller entered, without `#`",
         Variable::Did | Variable::CallTo => "the number that was called",
         Variable::CallerId | Variable::CallFrom => "the caller's number, empty when withheld",
@@ -174,10 +174,11 @@ fn variables() -> String {
         Variable::Account => "the channel's account code",
         Variable::Timestamp => "when the request is made, ms since 1970",
         Variable::Start => "when the call entered the PBX, ms since 1970",
+        other => panic!("no call has {other:?}"),
     };
     let mut out = "\n| variable | value |\n|---|---|\n".to_owned();
-    for variable in Variable::ALL {
-        writeln!(out, "| `{{{}}}` | {} |", variable.name(), value(*variable)).expect("a string");
+    for variable in Variable::known(Place::Request) {
+        writeln!(out, "| `{{{}}}` | {} |", variable.name(), value(variable)).expect("a string");
     }
     out.push('\n');
     out

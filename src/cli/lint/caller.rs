@@ -147,12 +147,12 @@ pub(super) fn sends_code(webhook: &Webhook) -> bool {
     use crate::terms::{Body, Method};
     let fixed_keys = webhook.method == Method::Post && !matches!(webhook.body, Body::Template { .. });
     let own = match &webhook.body {
-        Body::Template { template, .. } => template.uses(Variable::Code),
+        Body::Template { template, .. } => template.uses(&Variable::Code),
         Body::Json | Body::Form => false,
     };
     webhook.ivr.is_some()
         && (fixed_keys
             || own
-            || webhook.url.uses(Variable::Code)
-            || webhook.headers.iter().any(|(_, t)| t.uses(Variable::Code)))
+            || webhook.url.uses(&Variable::Code)
+            || webhook.headers.iter().any(|(_, t)| t.uses(&Variable::Code)))
 }

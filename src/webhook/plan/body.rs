@@ -1,6 +1,7 @@
 //! The body of a POST: its type, and what must be true of a text of the user's own.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use http::HeaderValue;
 use serde::de::IgnoredAny;
@@ -15,14 +16,18 @@ pub(super) fn content_type(webhook: &Webhook) -> (Option<&str>, Encoding) {
         (Method::Post, Body::Json) => (Some("application/json"), Encoding::Json),
         (Method::Post, Body::Form) => (Some("application/x-www-form-urlencoded"), Encoding::Percent),
         (Method::Post, Body::Template { content_type, .. }) => {
-            let encoding = match essence(content_type).as_str() {
-                "application/x-www-form-urlencoded" => Encoding::Percent,
-                kind if kind.ends_with("json") => Encoding::Json,
-                kind if kind.ends_with("xml") || kind == "text/html" => Encoding::Xml,
-                _ => Encoding::Plain,
-            };
-            (Some(content_type), encoding)
+            (Some(content_type), encoding_of(content_type))
         }
+    }
+}
+
+/// How values are written in a text of this type.
+pub(in crate::webhook) fn encoding_of(content_type: &str) -> Encoding {
+    match essence(content_type).as_str() {
+        "application/x-www-form-urlencoded" => Encoding::Percent,
+        kind if kind.ends_with("json") => Encoding::Json,
+        kind if kind.ends_with("xml") || kind == "text/html" => Encoding::Xml,
+        _ => Encoding::Plain,
     }
 }
 
@@ -32,7 +37,7 @@ fn essence(content_type: &str) -> String {
 }
 
 /// The header of a Content-Type.
-pub(super) fn header_of(content_type: &str) -> Result<HeaderValue, PlanError> {
+pub(in crate::webhook) fn header_of(content_type: &str) -> Result<HeaderValue, PlanError> {
     let value = HeaderValue::from_str(content_type).ok();
     let kind = essence(content_type);
     let right = kind.split_once('/').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty());
@@ -42,21 +47,25 @@ pub(super) fn header_of(content_type: &str) -> Result<HeaderValue, PlanError> {
     })
 }
 
-/// A text that says it is JSON must be, whatever the caller's name and number are.
-pub(super) fn check_json(webhook: &Webhook) -> Option<PlanError> {
-    let Body::Template { template, content_type } = &webhook.body else { return None };
+/// A text that says it is JSON must be, whatever the caller's name and number are. `bare` says which variables need no
+/// quotes: their values are always numbers, `true` or `false`.
+pub(in crate::webhook) fn check_json(
+    template: &Template,
+    content_type: &str,
+    bare: &dyn Fn(&Variable) -> bool,
+) -> Option<PlanError> {
     let kind = essence(content_type);
     // Not `application/x-ndjson` and the like: they are several texts.
     let json = matches!(kind.as_str(), "application/json" | "text/json") || kind.ends_with("+json");
-    if webhook.method == Method::Get || !json {
+    if !json {
         return None;
     }
-    let read = |probe: &Probe| {
-        let text = template.render(probe, Encoding::Json);
+    let read = |text: &'static str| {
+        let text = template.render(&Probe { text, bare, numbers: Numbers::default() }, Encoding::Json);
         serde_json::from_str::<IgnoredAny>(&text).map(|_| ()).map_err(|error| error.to_string())
     };
-    let error = PROBES.iter().find_map(|probe| read(&Probe(probe, Numbers::default())).err())?;
-    Some(match first_outside_of_quotes(template) {
+    let error = PROBES.iter().find_map(|probe| read(probe).err())?;
+    Some(match first_outside_of_quotes(template, bare) {
         Some((range, variable)) => {
             let problem = format!("{{{}}} stands outside of quotes: its value is a text", variable.name());
             PlanError::new("body", problem, r#"write it like "{callerid}", with the quotes"#).at(range)
@@ -74,23 +83,29 @@ pub(super) fn check_json(webhook: &Webhook) -> Option<PlanError> {
 /// keep digits alone.
 const PROBES: [&str; 2] = ["", "05\"\\x"];
 
-struct Probe(&'static str, Numbers);
+/// A number of which every part begins with a zero: `|last:N` of it is none.
+const BARE: &str = "1000000000000";
 
-impl Values for Probe {
-    fn value(&self, variable: Variable) -> Cow<'_, str> {
-        match variable {
-            // Always a number: it needs no quotes.
-            Variable::Timestamp => Cow::Borrowed("1795318100250"),
-            _ => Cow::Borrowed(self.0),
-        }
+struct Probe<'a> {
+    text: &'static str,
+    bare: &'a dyn Fn(&Variable) -> bool,
+    numbers: Numbers,
+}
+
+impl Values for Probe<'_> {
+    fn value(&self, variable: &Variable) -> Cow<'_, str> {
+        Cow::Borrowed(if (self.bare)(variable) { BARE } else { self.text })
     }
 
     fn numbers(&self) -> &Numbers {
-        &self.1
+        &self.numbers
     }
 }
 
-fn first_outside_of_quotes(template: &Template) -> Option<(std::ops::Range<usize>, Variable)> {
+fn first_outside_of_quotes<'a>(
+    template: &'a Template,
+    bare: &dyn Fn(&Variable) -> bool,
+) -> Option<(Range<usize>, &'a Variable)> {
     let text = template.as_str();
     let (mut quoted, mut at) = (false, 0);
     template.variables().find(|(range, variable)| {
@@ -103,6 +118,6 @@ fn first_outside_of_quotes(template: &Template) -> Option<(std::ops::Range<usize
             }
         }
         at = range.end;
-        !quoted && *variable != Variable::Timestamp
+        !quoted && !bare(variable)
     })
 }

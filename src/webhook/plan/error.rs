@@ -19,11 +19,15 @@ pub struct PlanError {
 }
 
 impl PlanError {
-    pub(super) fn new(key: impl Into<String>, problem: impl Into<String>, help: &'static str) -> PlanError {
+    pub(in crate::webhook) fn new(
+        key: impl Into<String>,
+        problem: impl Into<String>,
+        help: &'static str,
+    ) -> PlanError {
         PlanError { key: key.into(), at: None, problem: problem.into(), help }
     }
 
-    pub(super) fn at(self, range: Range<usize>) -> PlanError {
+    pub(in crate::webhook) fn at(self, range: Range<usize>) -> PlanError {
         PlanError { at: Some(range), ..self }
     }
 }

@@ -24,7 +24,7 @@ const OUR_NAMES: [&str; 6] =
     ["keep-alive", "proxy-connection", "traceparent", "webhook-id", "webhook-timestamp", "webhook-signature"];
 
 /// Checks a header. Its value is the one without those of variables.
-pub(super) fn check(name: &HeaderName, template: &Template) -> Result<HeaderValue, PlanError> {
+pub(in crate::webhook) fn check(name: &HeaderName, template: &Template) -> Result<HeaderValue, PlanError> {
     let wrong = |problem: &str, help| Err(PlanError::new(format!("headers.{name}"), problem, help));
     if OURS.contains(name) || OUR_NAMES.contains(&name.as_str()) {
         let help = match *name {
@@ -56,7 +56,7 @@ pub(in crate::webhook) fn value(text: &str) -> Option<HeaderValue> {
 struct Nothing(Numbers);
 
 impl Values for Nothing {
-    fn value(&self, _: Variable) -> Cow<'_, str> {
+    fn value(&self, _: &Variable) -> Cow<'_, str> {
         Cow::Borrowed("")
     }
 

@@ -1,9 +1,9 @@
 //! What of a webhook's requests is the same for every call: made once, when the webhook is defined. What a definition
 //! must be so that it can be asked is checked here and nowhere else.
 
-mod body;
+pub(super) mod body;
 mod error;
-mod headers;
+pub(super) mod headers;
 
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use url::{Host, Url};
 
 use super::signature::Key;
-use crate::terms::{Encoding, Template, Webhook};
+use crate::terms::{Body, Encoding, Method, Template, Variable, Webhook};
 
 pub use error::PlanError;
 pub(super) use headers::value as header_value;
@@ -118,7 +118,9 @@ impl Plan {
                 Err(error) => errors.push(error),
             }
         }
-        errors.extend(body::check_json(&webhook));
+        if let (Method::Post, Body::Template { template, content_type }) = (webhook.method, &webhook.body) {
+            errors.extend(body::check_json(template, content_type, &|v| *v == Variable::Timestamp));
+        }
         let mut rendered = Vec::new();
         for (name, template) in &webhook.headers {
             match headers::check(name, template) {
@@ -161,9 +163,8 @@ impl Plan {
 }
 
 impl Target {
-    fn new(key: &'static str, template: &Template) -> Result<Target, PlanError> {
-        const LIKE: &str =
-            "a URL is written like https://crm.example.com/route?code={code}&callerid={callerid}";
+    pub(super) fn new(key: &'static str, template: &Template) -> Result<Target, PlanError> {
+        const LIKE: &str = "a URL is written like https://crm.example.com/route?callerid={callerid}";
         let wrong = |problem: &str, help: &'static str| PlanError::new(key, problem, help);
         let begin = || wrong("it does not begin with https:// or http://", LIKE);
         let start = template.fixed_start();

@@ -3,6 +3,7 @@
 mod answer;
 mod cache;
 mod dialogues;
+mod event;
 mod exchange;
 mod policy;
 mod request;
