@@ -204,7 +204,7 @@ async fn a_call_that_ended_while_the_program_was_down_has_its_end() {
     peer.play("answered_callee_hangs.txt", "Event: BridgeLeave").await;
     let before = kept.wait_for(EventKind::Connected, 1).await;
     let id = before[0].calluniqueid.clone();
-    assert_eq!(kept.open_ids(), [id.clone()]);
+    assert_eq!(kept.open_ids(), std::slice::from_ref(&id));
     let (stopped, goodbye) = tokio::join!(links.stop(), peer.answer("Logoff", "Response: Goodbye\r\n"));
     drop((stopped, goodbye));
 
