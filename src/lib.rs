@@ -15,7 +15,8 @@
 //! | [`freeswitch`] | the event socket: codec, commands, outbound session | `call`, `terms` |
 //! | [`config`] | the file: one table of keys, every problem at once | pure modules |
 //! | [`io`] | listeners, the loop that drives one call, one HTTP hop | `config`, pure modules |
-//! | [`store`] | SQLite: the journal, the lockouts | `config`, pure modules |
+//! | [`store`] | SQLite: the journal, the lockouts, events and their deliveries | `config`, pure modules |
+//! | [`delivery`] | tells events to those who subscribed | `store`, `io`, `config`, pure modules |
 //! | [`stage`] | plays a PBX and a web server, for the demonstration, `call` and tests | pure modules |
 //! | [`app`] | configuration to running tasks; reload and drain | all of the above |
 //! | [`cli`] | one file per subcommand | `app` |
@@ -25,6 +26,7 @@ pub mod asterisk;
 pub mod call;
 pub mod cli;
 pub mod config;
+pub mod delivery;
 pub mod freeswitch;
 pub mod guard;
 pub mod io;

@@ -7,7 +7,7 @@ use clap::Args;
 
 use super::{ConfigFile, colour};
 use crate::config::{Config, duration_text};
-use crate::terms::{Method, Pbx, Webhook};
+use crate::terms::{Method, Pbx, Subscription, Webhook};
 
 /// Check the configuration: print everything that is wrong with it, or what it says
 ///
@@ -38,14 +38,26 @@ impl Check {
 fn write_summary(out: &mut impl Write, path: &str, config: &Config) -> io::Result<()> {
     let count = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
     let (webhooks, warnings) = (config.webhooks.len(), config.warnings.len());
-    writeln!(out, "{path} is right: {}, {}.\n", count(webhooks, "webhook"), count(warnings, "warning"))?;
+    let mut parts = vec![count(webhooks, "webhook")];
+    if !config.subscriptions.is_empty() {
+        parts.push(count(config.subscriptions.len(), "subscription"));
+    }
+    parts.push(count(warnings, "warning"));
+    writeln!(out, "{path} is right: {}.\n", parts.join(", "))?;
     for pbx in Pbx::ALL {
         if let Some(listener) = config.listener(pbx) {
             let allow: Vec<String> = listener.allow.iter().map(ToString::to_string).collect();
             writeln!(out, "{:<10} {}, for {}", pbx.section(), listener.listen, allow.join(" "))?;
         }
     }
-    if Pbx::ALL.iter().all(|pbx| config.listener(*pbx).is_none()) {
+    for link in &config.asterisk {
+        writeln!(out, "follows    asterisk {} at {}", link.name, link.address)?;
+    }
+    for link in &config.freeswitch {
+        writeln!(out, "follows    freeswitch {} at {}", link.name, link.address)?;
+    }
+    let links = config.asterisk.len() + config.freeswitch.len();
+    if links == 0 && Pbx::ALL.iter().all(|pbx| config.listener(*pbx).is_none()) {
         writeln!(
             out,
             "listeners  none: `switchhook run` needs [fastagi] for Asterisk or [esl] for FreeSWITCH"
@@ -56,7 +68,37 @@ fn write_summary(out: &mut impl Write, path: &str, config: &Config) -> io::Resul
     for plan in config.webhooks.values() {
         write_webhook(out, plan.webhook())?;
     }
+    if !config.subscriptions_enabled && !config.subscriptions.is_empty() {
+        writeln!(out, "\nsubscriptions  all of them are switched off")?;
+    }
+    for plan in config.subscriptions.values() {
+        write_subscription(out, plan.subscription())?;
+    }
     Ok(())
+}
+
+fn write_subscription(out: &mut impl Write, subscription: &Subscription) -> io::Result<()> {
+    let off = if subscription.enabled { "" } else { "  (switched off)" };
+    writeln!(out, "\nsubscription {}{off}", subscription.name)?;
+    if !subscription.description.is_empty() {
+        writeln!(out, "           {}", subscription.description)?;
+    }
+    let events: Vec<&str> = subscription.events.iter().map(|event| event.as_str()).collect();
+    writeln!(out, "  events   {}", events.join(" "))?;
+    if let Some(directions) = &subscription.directions {
+        let directions: Vec<&str> = directions.iter().map(|direction| direction.as_str()).collect();
+        writeln!(out, "  calls    {}", directions.join(" "))?;
+    }
+    let method = match subscription.method {
+        Method::Get => "GET",
+        Method::Post => "POST",
+    };
+    let signed = match subscription.secrets.len() {
+        0 => "",
+        1 => ", signed",
+        _ => ", signed with two keys",
+    };
+    writeln!(out, "  request  {method} {}{signed}", shown(subscription.url.as_str()))
 }
 
 fn write_webhook(out: &mut impl Write, webhook: &Webhook) -> io::Result<()> {

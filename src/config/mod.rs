@@ -6,10 +6,12 @@
 
 mod duration;
 mod ivr;
+mod link;
 mod nearest;
 mod problem;
 mod reader;
 mod sections;
+mod subscription;
 mod syntax;
 pub mod table;
 mod text;
@@ -33,8 +35,8 @@ pub use problem::{Problem, Problems};
 
 use self::problem::{Found, Source};
 use self::reader::Reader;
-use crate::terms::{Numbers, Pbx, WebhookName};
-use crate::webhook::Plan;
+use crate::terms::{Numbers, Pbx, Secret, WebhookName};
+use crate::webhook::{EventPlan, Plan};
 
 /// Bytes of the file, at most: a thousand webhooks are a tenth of it.
 const MAX_FILE: usize = 4 * 1024 * 1024;
@@ -54,6 +56,14 @@ pub struct Config {
     pub egress: Egress,
     /// The webhooks by name, ready to be asked.
     pub webhooks: BTreeMap<WebhookName, Arc<Plan>>,
+    /// The Asterisks whose calls are followed, each with a name of its own.
+    pub asterisk: Vec<AmiLink>,
+    /// The FreeSWITCHes whose calls are followed. None has the name of an Asterisk.
+    pub freeswitch: Vec<EslLink>,
+    /// `false`: no subscription is told anything.
+    pub subscriptions_enabled: bool,
+    /// The subscriptions by name, ready to be told; the ones that are switched off too.
+    pub subscriptions: BTreeMap<WebhookName, Arc<EventPlan>>,
     /// What is allowed and probably not meant.
     pub warnings: Vec<Problem>,
 }
@@ -67,6 +77,36 @@ pub struct Listener {
     pub allow: Vec<IpNet>,
     /// Calls at a time, at most.
     pub max_calls: usize,
+}
+
+/// Section `[asterisk.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AmiLink {
+    /// Its name: `{pbx}`.
+    pub name: WebhookName,
+    /// Host name or IP address, `:` and port, as a connection takes it.
+    pub address: String,
+    /// The account.
+    pub username: String,
+    /// Its secret.
+    pub secret: Secret,
+    /// Patterns of the channels that lead outside.
+    pub trunks: Vec<String>,
+}
+
+/// Section `[freeswitch.NAME]`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EslLink {
+    /// Its name: `{pbx}`.
+    pub name: WebhookName,
+    /// Host name or IP address, `:` and port, as a connection takes it.
+    pub address: String,
+    /// `name@domain`; `None`: the password alone.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Secret,
+    /// Patterns of the channels that lead outside.
+    pub trunks: Vec<String>,
 }
 
 /// Section `[store]`.

@@ -136,6 +136,34 @@ impl<'a> Reader<'a> {
         text
     }
 
+    /// A time within these bounds.
+    pub(super) fn duration(
+        &self,
+        name: &str,
+        value: &DeValue<'_>,
+        span: Range<usize>,
+        (min, max): (Duration, Duration),
+    ) -> Option<Duration> {
+        let bounds = format!("{name} must be {} to {}", duration_text(min), duration_text(max));
+        let unit = r#"a number and its unit in quotes: "500ms" "2s" "30m" "12h" "90d""#;
+        if value.as_str().is_none() {
+            self.error_help(span, bounds, unit);
+            return None;
+        }
+        let text = self.text(name, value, span)?;
+        match parse_duration(&text.value()) {
+            Some(duration) if (min..=max).contains(&duration) => Some(duration),
+            Some(_) => {
+                self.error(text.span(), bounds);
+                None
+            }
+            None => {
+                self.error_help(text.span(), bounds, unit);
+                None
+            }
+        }
+    }
+
     pub(super) fn wrong_kind(&self, name: &str, wanted: &str, value: &DeValue<'_>, span: Range<usize>) {
         let is = match value {
             DeValue::String(_) => "a text",
@@ -260,10 +288,10 @@ impl<'a> Part<'a> {
                 Some(Given { key, value, span: self.span.clone() })
             }
             Absent::Means(_) => None,
-            Absent::Error => {
+            Absent::Error(like) => {
                 let message = format!("[{}] has no {name}", self.path);
-                let like = r#"write url = "https://crm.example.com/route?callerid={callerid}", say"#;
-                self.reader.error_help(self.span.clone(), message, like);
+                let help = format!("write {name} = {like}, say");
+                self.reader.error_help(self.span.clone(), message, help);
                 None
             }
         }
@@ -309,24 +337,52 @@ impl<'a> Part<'a> {
     pub(super) fn duration(&self, name: &str) -> Option<Duration> {
         let given = self.given(name)?;
         let Kind::Duration(min, max) = given.key.kind else { return None };
-        let bounds = format!("{name} must be {} to {}", duration_text(min), duration_text(max));
-        let unit = r#"a number and its unit in quotes: "500ms" "2s" "30m" "12h" "90d""#;
-        if given.value.as_str().is_none() {
-            self.reader.error_help(given.span, bounds, unit);
+        self.reader.duration(name, &given.value, given.span, (min, max))
+    }
+
+    /// A list of times within the table's bounds.
+    pub(super) fn durations(&self, name: &str) -> Option<Vec<Duration>> {
+        let given = self.given(name)?;
+        let Kind::Durations(min, max) = given.key.kind else { return None };
+        let Some(items) = given.value.as_array() else {
+            self.reader.wrong_kind(name, r#"a list in brackets: ["5s", "5m"]"#, &given.value, given.span);
             return None;
-        }
-        let text = self.reader.text(name, &given.value, given.span)?;
-        match parse_duration(&text.value()) {
-            Some(duration) if (min..=max).contains(&duration) => Some(duration),
-            Some(_) => {
-                self.reader.error(text.span(), bounds);
-                None
+        };
+        let read = |i: &Spanned<DeValue<'_>>| self.reader.duration(name, i.get_ref(), i.span(), (min, max));
+        Some(items.iter().filter_map(read).collect())
+    }
+
+    /// A list of the table's words, each with what it means. A word that is there twice is reported.
+    pub(super) fn words<T: Copy + PartialEq>(&self, name: &str, meanings: &[T]) -> Option<Vec<T>> {
+        let given = self.given(name)?;
+        let Kind::Words(words) = given.key.kind else { return None };
+        let quoted: Vec<String> = words.iter().map(|w| format!("\"{w}\"")).collect();
+        let quoted = quoted.join(" ");
+        let texts = self.texts(name, &format!("[\"{}\"]", words[0]))?;
+        let mut found = Vec::with_capacity(texts.len());
+        for text in &texts {
+            let meaning = words.iter().position(|w| *w == text.value()).and_then(|i| meanings.get(i));
+            match meaning {
+                Some(meaning) if found.contains(meaning) => {
+                    self.reader.error_help(text.span(), "this is there twice", "remove one of them");
+                }
+                Some(meaning) => found.push(*meaning),
+                None => {
+                    let message = format!("{name} can hold {quoted}");
+                    match nearest(&text.value(), words) {
+                        Some(near) => {
+                            self.reader.error_help(text.span(), message, format!("did you mean {near}?"));
+                        }
+                        None => self.reader.error(text.span(), message),
+                    }
+                }
             }
-            None => {
-                self.reader.error_help(text.span(), bounds, unit);
-                None
-            }
         }
+        if given.value.as_array().is_some_and(|items| items.is_empty()) {
+            let help = format!("name one or more of {quoted}");
+            self.reader.error_help(given.span, format!("{name} is empty"), help);
+        }
+        Some(found)
     }
 
     /// One of the table's words: its place among them.
@@ -387,7 +443,8 @@ impl<'a> Part<'a> {
 impl Key {
     /// Whether this name in the file is about this key.
     fn knows(&self, name: &str) -> bool {
-        let file = matches!(self.kind, Kind::SigningKey).then(|| name.strip_suffix("_file")).flatten();
+        let secret = matches!(self.kind, Kind::SigningKey | Kind::SigningKeys | Kind::Password);
+        let file = secret.then(|| name.strip_suffix("_file")).flatten();
         self.name == name || file == Some(self.name)
     }
 }

@@ -1,4 +1,4 @@
-//! The sections of the file, but for what stands below `[webhook]`.
+//! The sections of the file, but for what stands in a webhook, a subscription or a link.
 
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
@@ -11,9 +11,9 @@ use super::nearest::nearest;
 use super::reader::{Part, Reader};
 use super::text::Text;
 use super::webhook::{self, written};
-use super::{Config, Egress, Listener, Store, table, warnings};
+use super::{AmiLink, Config, Egress, EslLink, Listener, Store, link, subscription, table, warnings};
 use crate::terms::{Numbers, Pbx, WebhookName};
-use crate::webhook::Plan;
+use crate::webhook::{EventPlan, Plan};
 
 /// Reads everything, as far as it can be read. What is wrong with it is reported to the reader.
 pub(super) fn read<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> Option<Config> {
@@ -29,6 +29,10 @@ pub(super) fn read<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> Opt
         allow: p.networks("allow").unwrap_or_default(),
     });
     let webhooks = webhooks(reader, document);
+    let (asterisk, freeswitch) = links(reader, document);
+    let switch = section(reader, document, "subscriptions").map(|p| p.flag("enabled").unwrap_or(true));
+    let followed = has("asterisk") || has("freeswitch");
+    let subscriptions = subscriptions(reader, document, followed);
     Some(Config {
         // A listener that could not be read is a mistake, not a listener that is not wanted.
         fastagi: match fastagi {
@@ -43,6 +47,10 @@ pub(super) fn read<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> Opt
         numbers: Arc::new(numbers?),
         egress: egress?,
         webhooks,
+        asterisk,
+        freeswitch,
+        subscriptions_enabled: switch?,
+        subscriptions,
         warnings: Vec::new(),
     })
 }
@@ -61,7 +69,18 @@ fn section<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>, name: &str) ->
 }
 
 fn unknown_sections(reader: &Reader<'_>, document: &DeTable<'_>) {
-    let known = ["fastagi", "esl", "store", "numbers", "egress", "webhook"];
+    let known = [
+        "fastagi",
+        "esl",
+        "asterisk",
+        "freeswitch",
+        "store",
+        "numbers",
+        "egress",
+        "webhook",
+        "subscriptions",
+        "subscription",
+    ];
     for (key, value) in document.iter() {
         let name = key.get_ref().as_ref();
         if known.contains(&name) {
@@ -161,36 +180,74 @@ fn numbers(part: &Part<'_>) -> Numbers {
     }
 }
 
-fn webhooks<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> BTreeMap<WebhookName, Arc<Plan>> {
-    let mut webhooks = BTreeMap::new();
-    let Some((_, value)) = document.iter().find(|(k, _)| k.get_ref() == "webhook") else { return webhooks };
+/// The sections below one of the file's first level, each with a name of the user's own. `kind` is such a section in
+/// words, `like` an example of its name.
+fn named<'a>(
+    reader: &'a Reader<'a>,
+    document: &'a DeTable<'a>,
+    (first, kind, like): (&str, &str, &str),
+) -> Vec<(WebhookName, Part<'a>)> {
+    let mut found = Vec::new();
+    let Some((_, value)) = document.iter().find(|(k, _)| k.get_ref() == first) else { return found };
     let Some(entries) = value.get_ref().as_table() else {
-        reader.wrong_kind("webhook", "a section with a name: [webhook.NAME]", value.get_ref(), value.span());
-        return webhooks;
+        let wanted = format!("a section with a name: [{first}.NAME]");
+        reader.wrong_kind(first, &wanted, value.get_ref(), value.span());
+        return found;
     };
-    let Some(schema) = table::section("webhook.NAME") else { return webhooks };
+    let Some(schema) = table::section(&format!("{first}.NAME")) else { return found };
     for (key, value) in entries.iter() {
         let name = key.get_ref().as_ref();
         let Some(entries) = value.get_ref().as_table() else {
+            reader.mask_value(value);
             let is_key = schema.keys.iter().any(|k| k.name == name);
             let help = if is_key {
-                format!("a webhook has a name: write [webhook.vip] above {name}")
+                format!("{kind} has a name: write [{first}.{like}] above {name}")
             } else {
-                "a webhook is a section: [webhook.vip]".to_owned()
+                format!("{kind} is a section: [{first}.{like}]")
             };
-            reader.error_help(key.span(), format!("{name} stands in no webhook"), help);
+            reader.error_help(key.span(), format!("{name} stands in no {first}"), help);
             continue;
         };
         let parsed = WebhookName::parse(name);
         if parsed.is_none() {
-            reader.error_help(key.span(), "this is no name for a webhook", WebhookName::FORM);
+            reader.error_help(key.span(), format!("this is no name for {kind}"), WebhookName::FORM);
         }
-        let part = Part::new(reader, schema, format!("webhook.{name}"), key.span(), entries);
+        let part = Part::new(reader, schema, format!("{first}.{name}"), key.span(), entries);
         // Read also where the name is wrong: its other mistakes are worth knowing.
-        let placeholder = || WebhookName::parse("unnamed");
-        if let Some(plan) = parsed.or_else(placeholder).and_then(|name| webhook::read(&part, name)) {
-            webhooks.insert(plan.webhook().name.clone(), Arc::new(plan));
+        found.extend(parsed.or_else(|| WebhookName::parse("unnamed")).map(|name| (name, part)));
+    }
+    found
+}
+
+fn webhooks<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> BTreeMap<WebhookName, Arc<Plan>> {
+    let parts = named(reader, document, ("webhook", "a webhook", "vip"));
+    let plans = parts.iter().filter_map(|(name, part)| webhook::read(part, name.clone()));
+    plans.map(|plan| (plan.webhook().name.clone(), Arc::new(plan))).collect()
+}
+
+fn subscriptions<'a>(
+    reader: &'a Reader<'a>,
+    document: &'a DeTable<'a>,
+    followed: bool,
+) -> BTreeMap<WebhookName, Arc<EventPlan>> {
+    let parts = named(reader, document, ("subscription", "a subscription", "crm"));
+    let plans = parts.iter().filter_map(|(name, part)| subscription::read(part, name.clone(), followed));
+    plans.map(|plan| (plan.subscription().name.clone(), Arc::new(plan))).collect()
+}
+
+/// The PBXs whose calls are followed.
+fn links<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> (Vec<AmiLink>, Vec<EslLink>) {
+    let asterisk = named(reader, document, ("asterisk", "an Asterisk", "main"));
+    let freeswitch = named(reader, document, ("freeswitch", "a FreeSWITCH", "second"));
+    for (name, part) in &freeswitch {
+        // The open calls of a PBX are found by its name.
+        if asterisk.iter().any(|(other, _)| other == name) {
+            let help = format!("another name: [freeswitch.{name}-fs], say");
+            reader.error_help(part.span.clone(), format!("there is an [asterisk.{name}] too"), help);
         }
     }
-    webhooks
+    (
+        asterisk.iter().filter_map(|(name, part)| link::ami(part, name.clone())).collect(),
+        freeswitch.iter().filter_map(|(name, part)| link::esl(part, name.clone())).collect(),
+    )
 }

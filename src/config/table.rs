@@ -33,8 +33,8 @@ pub enum Absent {
     Default(&'static str),
     /// Nothing that can be written as a value: in words.
     Means(&'static str),
-    /// It must be there.
-    Error,
+    /// It must be there, written like this TOML value.
+    Error(&'static str),
 }
 
 /// What a value is.
@@ -54,6 +54,8 @@ pub enum Kind {
     Listen,
     /// Networks: `10.0.0.0/8`, or one address.
     Networks,
+    /// A name or an IP address, and a port.
+    Address,
     /// `sqlite://…`
     StoreUrl,
     /// Digits, at most so many; may be empty.
@@ -74,6 +76,20 @@ pub enum Kind {
     Variables,
     /// A signing key. Can be in a file of its own: `KEY_file`.
     SigningKey,
+    /// As [`Kind::SigningKey`], or a list of two.
+    SigningKeys,
+    /// A password. Can be in a file of its own: `KEY_file`.
+    Password,
+    /// A list of these words.
+    Words(&'static [&'static str]),
+    /// A list of texts.
+    Texts,
+    /// A list of times, each within these bounds.
+    Durations(Duration, Duration),
+    /// Names of events, each with a time within these bounds.
+    Expires(Duration, Duration),
+    /// `json` or a template.
+    EventBody,
     /// An expression for the whole text.
     Pattern,
     /// Several of them.
@@ -97,6 +113,19 @@ impl Kind {
                 let words: Vec<String> = words.iter().map(|w| format!("`\"{w}\"`")).collect();
                 words.join(" or ")
             }
+            Kind::Address => "host and port".to_owned(),
+            Kind::SigningKeys => "`whsec_` and base64, or a list of two".to_owned(),
+            Kind::Password => "text".to_owned(),
+            Kind::Words(words) => {
+                let words: Vec<String> = words.iter().map(|w| format!("`\"{w}\"`")).collect();
+                format!("list of {}", words.join(" "))
+            }
+            Kind::Texts => "list of texts".to_owned(),
+            Kind::Durations(min, max) => format!("list of durations, {} to {}", text(*min), text(*max)),
+            Kind::Expires(min, max) => {
+                format!("table: event = duration, {} to {}", text(*min), text(*max))
+            }
+            Kind::EventBody => "`\"json\"`, or a template".to_owned(),
             Kind::Listen => "IP address and port".to_owned(),
             Kind::Networks => "list of networks".to_owned(),
             Kind::StoreUrl => "`sqlite://` and a path".to_owned(),
@@ -130,8 +159,8 @@ const fn optional(name: &'static str, kind: Kind, means: &'static str, help: &'s
     Key { name, kind, absent: Absent::Means(means), help }
 }
 
-const fn required(name: &'static str, kind: Kind, help: &'static str) -> Key {
-    Key { name, kind, absent: Absent::Error, help }
+const fn required(name: &'static str, kind: Kind, like: &'static str, help: &'static str) -> Key {
+    Key { name, kind, absent: Absent::Error(like), help }
 }
 
 const fn ms(ms: u64) -> Duration {
@@ -144,7 +173,7 @@ const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
 /// Beginnings of the file that belong to parts which this version does not have.
-pub const NOT_BUILT: &[&str] = &["asterisk", "freeswitch", "admin", "subscription", "subscriptions"];
+pub const NOT_BUILT: &[&str] = &["admin"];
 
 /// The whole file.
 pub const SECTIONS: &[Section] = &[
@@ -183,6 +212,43 @@ pub const SECTIONS: &[Section] = &[
                 Kind::Count(1, 100_000),
                 "10000",
                 "Calls at a time. One more fails at once with `overload`, so that the others go on.",
+            ),
+        ],
+    },
+    Section {
+        path: "asterisk.NAME",
+        help: "An Asterisk whose calls are followed, so that subscriptions hear of them. Any number of them; the name is \
+               `{pbx}`.",
+        keys: &[
+            key("ami", Kind::Address, r#""127.0.0.1:5038""#, "Where its manager interface (AMI) listens."),
+            key("username", Kind::Text, r#""switchhook""#, "The account in `manager.conf`."),
+            required("secret", Kind::Password, r#""${AMI_SECRET}""#, "The account's secret."),
+            optional(
+                "trunks",
+                Kind::Texts,
+                "every call is internal",
+                "Channels that lead outside, with `*` for anything. They decide `{direction}`.",
+            ),
+        ],
+    },
+    Section {
+        path: "freeswitch.NAME",
+        help: "A FreeSWITCH whose calls are followed, so that subscriptions hear of them. Any number of them; the name is \
+               `{pbx}`.",
+        keys: &[
+            key("esl", Kind::Address, r#""127.0.0.1:8021""#, "Where its event socket listens."),
+            optional(
+                "user",
+                Kind::Text,
+                "the password alone",
+                "Log in as this user of the directory: `name@domain`.",
+            ),
+            required("password", Kind::Password, r#""${ESL_PASSWORD}""#, "The password of the event socket."),
+            optional(
+                "trunks",
+                Kind::Texts,
+                "every call is internal",
+                "Channels that lead outside, with `*` for anything. They decide `{direction}`.",
             ),
         ],
     },
@@ -286,13 +352,101 @@ pub const SECTIONS: &[Section] = &[
             "One of them must match the whole destination.",
         )],
     },
+    Section {
+        path: "subscriptions",
+        help: "All subscriptions together.",
+        keys: &[key("enabled", Kind::Flag, "true", "`false` switches all of them off.")],
+    },
+    Section {
+        path: "subscription.NAME",
+        help: "Who is told of which events. A name is formed like a webhook's.",
+        keys: SUBSCRIPTION,
+    },
+    Section {
+        path: "subscription.NAME.restrict",
+        help: "Whose calls and changes it is told. A list that is not there restricts nothing.",
+        keys: &[
+            optional(
+                "numbers",
+                Kind::Texts,
+                "all",
+                "Calls from or to one of these numbers, however they are written.",
+            ),
+            optional("extensions", Kind::Texts, "all", "Calls of one of these phones."),
+            optional("people", Kind::Texts, "all", "Who made the change, for `user` events."),
+        ],
+    },
+];
+
+/// The words of `events`.
+const EVENTS: &[&str] = &["call", "ringing", "connected", "transferred", "disconnected", "cdr", "user"];
+
+const SUBSCRIPTION: &[Key] = &[
+    key("description", Kind::Text, r#""""#, "For people."),
+    key("enabled", Kind::Flag, "true", "Switched off, nothing that happens meanwhile is kept for it."),
+    required(
+        "events",
+        Kind::Words(EVENTS),
+        r#"["ringing", "connected", "disconnected"]"#,
+        "What it is told. docs/events.md says when each happens.",
+    ),
+    optional(
+        "directions",
+        Kind::Words(&["in", "out", "internal"]),
+        "all; for `call` those that come in",
+        "Calls of which directions.",
+    ),
+    key("method", Kind::Choice(&["GET", "POST"]), r#""GET""#, "A GET has no body."),
+    required(
+        "url",
+        Kind::Url,
+        r#""https://crm.example.com/{event}/{callfrom}""#,
+        "Where to tell it. Variables may stand in the path and the query.",
+    ),
+    optional("headers", Kind::Headers, "none", "Sent with the request."),
+    key(
+        "body",
+        Kind::EventBody,
+        r#""json""#,
+        "What a POST sends: all variables as JSON, or a text of your own.",
+    ),
+    optional("content_type", Kind::ContentType, "none", "Needed by a body of your own."),
+    key(
+        "order",
+        Kind::Choice(&["strict", "none"]),
+        r#""strict""#,
+        "`strict`: an event waits for the earlier ones of its call. `none`: they may pass each other.",
+    ),
+    optional(
+        "expires",
+        Kind::Expires(ms(SECOND), ms(30 * DAY)),
+        "never",
+        "How old an event may be when it is sent. One that is older is kept as `expired`.",
+    ),
+    optional(
+        "secret",
+        Kind::SigningKeys,
+        "not signed",
+        "Signs each request, so that your server knows who tells it. Two while you change from one to the other.",
+    ),
+    key(
+        "schedule",
+        Kind::Durations(ms(SECOND), ms(7 * DAY)),
+        r#"["5s", "5m", "30m", "2h", "5h", "10h", "14h", "20h", "24h"]"#,
+        "How long to wait after each failed attempt before the next one. After the last it is given up.",
+    ),
 ];
 
 const WEBHOOK: &[Key] = &[
     key("description", Kind::Text, r#""""#, "For people."),
     key("enabled", Kind::Flag, "true", "Switched off, every call fails at once with `disabled`."),
     key("method", Kind::Choice(&["GET", "POST"]), r#""GET""#, "A GET has no body."),
-    required("url", Kind::Url, "Where to ask. Variables may stand in the path and the query."),
+    required(
+        "url",
+        Kind::Url,
+        r#""https://crm.example.com/route?callerid={callerid}""#,
+        "Where to ask. Variables may stand in the path and the query.",
+    ),
     optional("fallback_url", Kind::Url, "none", "Asked when the first one does not work."),
     key(
         "timeout",

@@ -7,8 +7,9 @@ use std::path::Path;
 
 use super::Listener;
 use super::reader::Part;
+use super::text::Text;
 use super::webhook::written;
-use crate::terms::{Body, Ivr, Method, Template, Variable, Webhook};
+use crate::terms::{Body, EventKind, Ivr, Method, Subscription, Template, Variable, Webhook};
 use crate::webhook::{Origin, Plan};
 
 /// Endings of Asterisk's sound files. Asterisk adds them itself.
@@ -112,6 +113,53 @@ pub(super) fn ivr(part: &Part<'_>, ivr: &Ivr) {
         if let Some(ending) = SOUND_ENDINGS.iter().find(|e| asterisk.ends_with(**e)) {
             let help = format!("for Asterisk write the name without {ending}");
             reader.warn(written(part, key), "Asterisk adds the file's ending itself", help);
+        }
+    }
+}
+
+/// What is odd about a subscription. `followed`: some PBX's calls are followed.
+pub(super) fn subscription(part: &Part<'_>, subscription: &Subscription, followed: bool) {
+    let reader = part.reader;
+    let events = &subscription.events;
+    let calls = events.iter().any(|event| *event != EventKind::User);
+    if calls && !followed && subscription.enabled {
+        let help = "add [asterisk.main] with username and secret, or [freeswitch.main] with password";
+        reader.warn(written(part, "events"), "no PBX's calls are followed: these events never come", help);
+    }
+    let restrict = &subscription.restrict;
+    if !restrict.people.is_empty() && !events.contains(&EventKind::User) {
+        let help = r#"calls are restricted by numbers and extensions; or add "user" to events"#;
+        reader.warn(written(part, "restrict"), "people restricts nothing but user events", help);
+    }
+    let of_calls = !restrict.numbers.is_empty() || !restrict.extensions.is_empty();
+    if of_calls && !calls {
+        let help = "changes are restricted by people";
+        reader.warn(written(part, "restrict"), "numbers and extensions restrict calls alone", help);
+    }
+    if let Some((event, _)) = subscription.expires.iter().find(|(event, _)| !events.contains(event)) {
+        let message = format!("{} is not among the events", event.as_str());
+        reader.warn(written(part, "expires"), message, "remove it, or add it to events");
+    }
+}
+
+/// What is odd about the channels that lead outside.
+pub(super) fn trunks(part: &Part<'_>, texts: &[Text], like: &str) {
+    if texts.is_empty() {
+        let message = "no trunks: every call is taken for internal";
+        part.reader.warn(
+            part.span.clone(),
+            message,
+            format!("name the channels that lead outside: trunks = {like}"),
+        );
+    }
+    for text in texts {
+        let value = text.value();
+        if !value.contains('/') && !value.starts_with('*') {
+            let help = format!("a channel's name begins with its technology: {like}");
+            part.reader.warn(text.span(), "no channel has such a name", help);
+        } else if !value.contains(['*', '?']) {
+            let help = format!("a channel's name has an ending of its own in each call: {like}");
+            part.reader.warn(text.span(), "no channel has such a name", help);
         }
     }
 }

@@ -59,7 +59,7 @@ pub(super) fn read(part: &Part<'_>, name: WebhookName) -> Option<Plan> {
             .choice("caller_id", &[CallerId::Caller, CallerId::Called, CallerId::Suppressed])
             .unwrap_or(CallerId::Caller),
         save_as: save_as.map(|(name, _)| name),
-        secret: secret(part, &mut texts),
+        secret: secret(part, "secret", &mut texts),
         cache,
         caller_name: part.section("caller_name").and_then(|p| caller_name(&p, menu)),
         destination: part.section("destination").map(|p| destination(&p)).unwrap_or_default(),
@@ -188,40 +188,43 @@ fn body(part: &Part<'_>, method: Method, texts: &mut Texts) -> Body {
     }
 }
 
-/// The signing key, from the file or from a file of its own.
-fn secret(part: &Part<'_>, texts: &mut Texts) -> Option<Secret> {
+/// A secret, from the file or from a file of its own.
+pub(super) fn secret(part: &Part<'_>, key: &str, texts: &mut Texts) -> Option<Secret> {
     let reader = part.reader;
-    if let Some((_, value)) = part.entry("secret") {
+    let file = format!("{key}_file");
+    if let Some((_, value)) = part.entry(key) {
         reader.mask_value(value);
         if value.get_ref().as_str().is_none() {
             reader.mask(value.span());
         }
     }
-    let (text, value) = match (part.entry("secret"), part.entry("secret_file")) {
-        (Some(_), Some((key, _))) => {
-            reader.error_help(key, "secret and secret_file are both there", "remove one of them");
+    let (text, value) = match (part.entry(key), part.entry(&file)) {
+        (Some(_), Some((span, _))) => {
+            reader.error_help(span, format!("{key} and {file} are both there"), "remove one of them");
             return None;
         }
         (_, Some((_, value))) => {
-            let text = reader.text("secret_file", value.get_ref(), value.span())?;
-            let value = read_file(reader, &text)?;
+            let text = reader.text(&file, value.get_ref(), value.span())?;
+            let value = read_file(reader, &file, &text)?;
             (text, value)
         }
         _ => {
-            let text = part.text("secret")?;
+            let text = part.text(key)?;
             let value = text.value();
             (text, value)
         }
     };
-    texts.push(("secret".to_owned(), text));
+    texts.push((key.to_owned(), text));
     Some(Secret::new(value))
 }
 
 /// What stands in a file, without the line end behind it.
-fn read_file(reader: &Reader<'_>, path: &Text) -> Option<String> {
+fn read_file(reader: &Reader<'_>, key: &str, path: &Text) -> Option<String> {
     let wrong = |why: String| {
-        let help = "secret_file is the path of a file that holds the secret and nothing else; \
-                    it is looked for beside the configuration file";
+        let help = format!(
+            "{key} is the path of a file that holds the secret and nothing else; \
+             it is looked for beside the configuration file"
+        );
         reader.error_help(path.span(), why, help);
     };
     let bytes = match std::fs::read(reader.folder.join(path.value())) {

@@ -53,6 +53,67 @@ const MIGRATIONS: &[&str] = &["
         webhook TEXT,                   -- NULL: all
         caller  TEXT                    -- NULL: all
     );
+", "
+    CREATE TABLE events (
+        id           INTEGER PRIMARY KEY, -- in order of acceptance
+        at           INTEGER NOT NULL,    -- accepted, ms since 1970
+        event        TEXT NOT NULL,
+        pbx          TEXT NOT NULL,       -- empty: not about a call
+        calluniqueid TEXT NOT NULL,
+        seq          INTEGER NOT NULL,
+        callfrom     TEXT NOT NULL,
+        callto       TEXT NOT NULL,
+        did          TEXT NOT NULL,
+        body         TEXT NOT NULL,       -- JSON
+        UNIQUE (pbx, calluniqueid, seq)
+    );
+    CREATE INDEX events_at ON events (at);
+    CREATE TABLE deliveries (
+        id           INTEGER PRIMARY KEY,
+        webhook_id   BLOB NOT NULL UNIQUE, -- the 16 bytes of the UUID v7
+        event        INTEGER NOT NULL,     -- events.id
+        subscription TEXT NOT NULL,
+        pbx          TEXT NOT NULL,        -- with calluniqueid: among whom there is an order
+        calluniqueid TEXT NOT NULL,
+        state        TEXT NOT NULL,
+        attempts     INTEGER NOT NULL DEFAULT 0,
+        failed       INTEGER NOT NULL DEFAULT 0, -- since it was accepted, or asked for again
+        holds        INTEGER NOT NULL,     -- 1: the call's later events wait for it
+        trying       INTEGER NOT NULL DEFAULT 0, -- 1: an attempt is being made
+        due          INTEGER,              -- ms since 1970; NULL: waits for another one, is being tried, or is over
+        expires      INTEGER,              -- ms since 1970; NULL: never
+        ended        INTEGER               -- ms since 1970
+    );
+    CREATE INDEX deliveries_event ON deliveries (event);
+    CREATE INDEX deliveries_due ON deliveries (subscription, due, id) WHERE state = 'pending' AND due IS NOT NULL;
+    CREATE INDEX deliveries_call ON deliveries (subscription, pbx, calluniqueid, id) WHERE state = 'pending';
+    CREATE INDEX deliveries_trying ON deliveries (id) WHERE trying = 1;
+    CREATE TABLE attempts (
+        delivery    INTEGER NOT NULL,      -- deliveries.id
+        number      INTEGER NOT NULL,      -- from 1
+        started     INTEGER NOT NULL,      -- ms since 1970; written before the attempt is made
+        took_us     INTEGER,
+        result      TEXT,                  -- NULL: being made
+        http_status INTEGER,
+        detail      TEXT,
+        peer        TEXT,
+        request     TEXT,
+        answer      TEXT,
+        PRIMARY KEY (delivery, number)
+    );
+    CREATE INDEX attempts_being_made ON attempts (delivery) WHERE result IS NULL;
+    CREATE TABLE subscription_states (
+        name          TEXT PRIMARY KEY,
+        paused        TEXT,                -- why; NULL: not paused
+        paused_at     INTEGER,             -- ms since 1970
+        failing_since INTEGER              -- ms since 1970; NULL: the last attempt was good
+    );
+    CREATE TABLE open_calls (
+        pbx          TEXT NOT NULL,
+        calluniqueid TEXT NOT NULL,
+        body         TEXT NOT NULL,        -- JSON
+        PRIMARY KEY (pbx, calluniqueid)
+    );
 "];
 
 /// Why a database cannot be used.
@@ -241,4 +302,15 @@ pub(super) fn is_of_the_record(e: &rusqlite::Error) -> bool {
         // Not from SQLite: a value that cannot be bound.
         None => true,
     }
+}
+
+/// A database as an older version of the program left it.
+#[cfg(test)]
+pub(super) fn create_version(path: &Path, version: usize) {
+    let db = Connection::open(path).expect("a database");
+    for step in &MIGRATIONS[..version] {
+        db.execute_batch(step).expect("a schema");
+    }
+    db.pragma_update(None, "application_id", APPLICATION_ID).expect("an id");
+    db.pragma_update(None, "user_version", i64::try_from(version).expect("a number")).expect("a version");
 }

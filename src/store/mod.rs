@@ -9,13 +9,19 @@
 //! | `database.rs` | the file: opening, schema, moving a corrupt one aside |
 //! | `writer.rs` | the writer thread: group commit, alarms, retention |
 //! | `journal.rs` | what happened in each call |
+//! | `deliveries.rs` | events, whom they are told, and how that came out |
+//! | `calls.rs` | calls that are not over |
+//! | `told.rs` | looking at deliveries and changing them beside a running daemon |
 //! | `lockouts.rs` | wrong codes, for the next start; what the command line clears |
 //! | `reader.rs` | reading beside a running daemon |
 
+mod calls;
 mod database;
+mod deliveries;
 mod journal;
 mod lockouts;
 mod reader;
+mod told;
 mod writer;
 
 use std::path::PathBuf;
@@ -24,14 +30,24 @@ use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use tokio::sync::oneshot;
+use tokio::sync::{Notify, oneshot};
 
+pub use calls::CallState;
 pub use database::OpenError;
+pub use deliveries::{Acceptance, Claimed, Claims, DeliveryState, Made, NewEvent, Next, Recipient, Want};
 pub use journal::Summary;
 pub use lockouts::{Failures, WrongCode, clear_lockouts};
 pub use reader::{NotFound, Reader};
+pub use told::{
+    Attempt, Delivery, Filter, SubscriptionState, add_event, cancel_deliveries, pause_subscription,
+    resume_subscription, retry_deliveries,
+};
 
 use crate::terms::Journal;
+use crate::track::OpenCall;
+
+/// How often those who can wait look for room in the queue.
+const ROOM_LOOK: Duration = Duration::from_millis(20);
 
 /// Where the store is and how long it keeps what.
 #[derive(Clone, Debug)]
@@ -62,6 +78,10 @@ enum Change {
     Journal(Box<Journal>),
     WrongCode(WrongCode),
     Forget { webhook: String, caller: String },
+    Accept(Box<Acceptance>),
+    Claim { now: i64, wants: Vec<Want>, reply: Option<oneshot::Sender<Claims>> },
+    Made(Box<Made>),
+    OpenCalls { pbx: String, reply: Option<oneshot::Sender<Vec<OpenCall>>> },
 }
 
 /// What goes to the writer thread.
@@ -70,6 +90,26 @@ struct Work {
     change: Option<Change>,
     /// Told when everything up to and with this one is on the disk. Dropped when it never will be.
     committed: Option<oneshot::Sender<()>>,
+}
+
+impl Work {
+    /// Whether it must not wait for company.
+    fn is_waited_for(&self) -> bool {
+        let answered = matches!(self.change, Some(Change::Claim { .. } | Change::OpenCalls { .. }));
+        answered || self.committed.is_some()
+    }
+}
+
+/// Tells when what was accepted is on the disk.
+#[derive(Debug)]
+pub struct OnDisk(oneshot::Receiver<()>);
+
+impl OnDisk {
+    /// Waits: as long as the disk is full or the database is locked, if need be. `false` when it never will be: the
+    /// record cannot be stored, or the store has ended.
+    pub async fn wait(self) -> bool {
+        self.0.await.is_ok()
+    }
 }
 
 /// The store, as the daemon holds it. Clones are the same store.
@@ -87,6 +127,8 @@ struct Shared {
     commits: AtomicU64,
     dropped: AtomicU64,
     failing: AtomicBool,
+    /// There may be something to claim.
+    deliveries: Notify,
     /// Set when the store is to end, with the time until which what is queued may still be written.
     closing: OnceLock<Instant>,
     /// Pages that the database may have: a full disk.
@@ -147,6 +189,51 @@ impl Store {
         self.send(Change::Forget { webhook: webhook.to_owned(), caller: caller.to_owned() });
     }
 
+    /// Keeps events, whom they are to be told, and the calls as they are now: all of it or nothing. Never waits here:
+    /// [`OnDisk`] tells when it is accepted, and before that it is not.
+    ///
+    /// # Errors
+    /// The queue is full, or the store has ended: it comes back.
+    pub fn accept(&self, acceptance: Acceptance) -> Result<OnDisk, Box<Acceptance>> {
+        let (committed, done) = oneshot::channel();
+        let change = Some(Change::Accept(Box::new(acceptance)));
+        match self.queue.try_send(Work { change, committed: Some(committed) }) {
+            Ok(()) => Ok(OnDisk(done)),
+            Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => match work.change {
+                Some(Change::Accept(acceptance)) => Err(acceptance),
+                // It is the one that was sent.
+                _ => Err(Box::default()),
+            },
+        }
+    }
+
+    /// Writes down the attempts that are to be made now and returns them. Waits as long as nothing can be written. One
+    /// at a time asks; who stops waiting loses what was claimed until the next start. `None`: the store has ended.
+    pub async fn claim(&self, wants: Vec<Want>) -> Option<Claims> {
+        let (reply, claims) = oneshot::channel();
+        self.send_surely(Change::Claim { now: wall_ms(), wants, reply: Some(reply) }).await?;
+        claims.await.ok()
+    }
+
+    /// Writes how an attempt came out. A later [`Store::claim`] knows it. Waits while the queue is full. `None`: the
+    /// store has ended.
+    pub async fn made(&self, made: Made) -> Option<()> {
+        self.send_surely(Change::Made(Box::new(made))).await
+    }
+
+    /// Waits until there may be something new to claim: accepted, or changed by another process. For one who waits.
+    pub async fn deliveries_changed(&self) {
+        self.shared.deliveries.notified().await;
+    }
+
+    /// The calls of a PBX that were not over. Waits as long as the database cannot be read. `None`: the store has
+    /// ended.
+    pub async fn open_calls(&self, pbx: &str) -> Option<Vec<OpenCall>> {
+        let (reply, calls) = oneshot::channel();
+        self.send_surely(Change::OpenCalls { pbx: pbx.to_owned(), reply: Some(reply) }).await?;
+        calls.await.ok()
+    }
+
     /// Waits until everything given before is on the disk. `false` when it is not and will not be: the queue is full,
     /// or the store has ended.
     pub async fn committed(&self) -> bool {
@@ -179,6 +266,19 @@ impl Store {
         // The writer may be inside SQLite for a moment when the time is over.
         let in_time = tokio::time::timeout(deadline + writer::BUSY, ended).await.is_ok();
         in_time && !self.shared.failing.load(Ordering::Relaxed)
+    }
+
+    /// For those who can wait until there is room.
+    async fn send_surely(&self, change: Change) -> Option<()> {
+        let mut work = Work { change: Some(change), committed: None };
+        loop {
+            work = match self.queue.try_send(work) {
+                Ok(()) => return Some(()),
+                Err(TrySendError::Disconnected(_)) => return None,
+                Err(TrySendError::Full(work)) => work,
+            };
+            tokio::time::sleep(ROOM_LOOK).await;
+        }
     }
 
     fn send(&self, change: Change) {

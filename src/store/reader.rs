@@ -8,6 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use super::database::{self, OpenError};
+use super::told::{self, Attempt, Delivery, Filter, SubscriptionState};
 use super::{Failures, Summary, journal, lockouts};
 use crate::terms::Journal;
 
@@ -28,13 +29,13 @@ pub struct Reader {
 #[derive(Debug, thiserror::Error)]
 pub enum NotFound {
     /// No call has it.
-    #[error("no call has the id {0}; it may be too old, or it ended a moment ago and is not written yet")]
+    #[error("nothing has the id {0}; it may be too old, or it ended a moment ago and is not written yet")]
     Unknown(String),
     /// Nothing was kept yet.
     #[error("there is no call in the store yet")]
     Empty,
     /// More than one call begins so.
-    #[error("{beginning} is the beginning of several calls: {}", .calls.join(", "))]
+    #[error("{beginning} is the beginning of several ids: {}", .calls.join(", "))]
     Ambiguous {
         /// What was asked for.
         beginning: String,
@@ -42,7 +43,7 @@ pub enum NotFound {
         calls: Vec<String>,
     },
     /// It cannot be the beginning of an id.
-    #[error("{0:?} is no call: give an id, its beginning, or the word last")]
+    #[error("{0:?} is no id: give an id, its beginning, or the word last")]
     NoId(String),
     /// The database cannot be read.
     #[error(transparent)]
@@ -64,7 +65,7 @@ impl Reader {
     /// # Errors
     /// When there is not exactly one.
     pub fn call(&self, which: &str) -> Result<Journal, NotFound> {
-        let id = if which == "last" { self.last()? } else { self.one(which)? };
+        let id = if which == "last" { self.last()? } else { self.one(which, journal::ids_between)? };
         journal::get(&self.db, id).map_err(|e| self.failed(e).into())
     }
 
@@ -89,15 +90,56 @@ impl Reader {
         Ok(failures.collect())
     }
 
+    /// Deliveries, the newest first.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn deliveries(&self, filter: &Filter) -> Result<Vec<Delivery>, OpenError> {
+        told::list(&self.db, filter).map_err(|e| self.failed(e))
+    }
+
+    /// One delivery, its event as JSON, and its attempts: by its id or a beginning of it that no other one has.
+    ///
+    /// # Errors
+    /// When there is not exactly one.
+    pub fn delivery(&self, which: &str) -> Result<(Delivery, String, Vec<Attempt>), NotFound> {
+        let id = self.delivery_id(which)?;
+        let unknown = || NotFound::Unknown(which.to_owned());
+        let found = self.deliveries(&Filter { ids: vec![id], ..Filter::default() })?;
+        let delivery = found.into_iter().next().ok_or_else(unknown)?;
+        let (event, attempts) = told::history(&self.db, id).map_err(|e| self.failed(e))?;
+        Ok((delivery, event, attempts))
+    }
+
+    /// The id of a delivery, by a beginning of it.
+    ///
+    /// # Errors
+    /// When there is not exactly one.
+    pub fn delivery_id(&self, beginning: &str) -> Result<Uuid, NotFound> {
+        self.one(beginning, told::ids_between)
+    }
+
+    /// How the subscriptions stand, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn subscriptions(&self) -> Result<Vec<SubscriptionState>, OpenError> {
+        told::subscriptions(&self.db).map_err(|e| self.failed(e))
+    }
+
     fn last(&self) -> Result<Uuid, NotFound> {
         let newest = self.newest(1)?;
         let id = newest.first().and_then(|call| Uuid::parse_str(&call.call).ok());
         id.ok_or(NotFound::Empty)
     }
 
-    fn one(&self, beginning: &str) -> Result<Uuid, NotFound> {
+    fn one(
+        &self,
+        beginning: &str,
+        between: impl FnOnce(&Connection, Uuid, Uuid, i64) -> rusqlite::Result<Vec<Uuid>>,
+    ) -> Result<Uuid, NotFound> {
         let (low, high) = range(beginning).ok_or_else(|| NotFound::NoId(beginning.to_owned()))?;
-        let ids = journal::ids_between(&self.db, low, high, NAMED).map_err(|e| self.failed(e))?;
+        let ids = between(&self.db, low, high, NAMED).map_err(|e| self.failed(e))?;
         match ids.as_slice() {
             [] => Err(NotFound::Unknown(beginning.to_owned())),
             [id] => Ok(*id),

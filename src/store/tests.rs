@@ -9,6 +9,8 @@ use uuid::Uuid;
 use super::*;
 use crate::terms::{CallResult, Reason, Step, What};
 
+mod deliveries;
+
 const YEAR: Duration = Duration::from_secs(365 * 24 * 3600);
 
 fn journal(n: u64) -> Journal {

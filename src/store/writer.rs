@@ -1,6 +1,6 @@
 //! The writer thread: takes what is queued, commits it together, and does not give up.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -8,9 +8,12 @@ use std::time::{Duration, Instant};
 
 use rusqlite::{Connection, TransactionBehavior};
 use tracing::{error, info, warn};
+use uuid::Uuid;
 
 use super::database::{self, OpenError};
-use super::{Change, Notice, Settings, Shared, Work, journal, lockouts, wall_before, wall_ms};
+use super::deliveries::{self, Claims};
+use super::{Change, Notice, Settings, Shared, Work, calls, journal, lockouts, wall_before, wall_ms};
+use crate::track::OpenCall;
 
 /// How long SQLite itself waits for another process's lock; after that it is a failure and tried again.
 pub(super) const BUSY: Duration = Duration::from_millis(500);
@@ -58,6 +61,8 @@ pub(super) struct Writer {
     /// What was taken from the queue and is not committed yet.
     batch: VecDeque<Work>,
     loaded: bool,
+    /// Attempts that were handed out and have not come back.
+    being_made: HashSet<Uuid>,
     data_version: i64,
     pause: Duration,
     /// Since when the database fails, and when that was last said.
@@ -90,6 +95,7 @@ impl Writer {
             db: None,
             batch: VecDeque::new(),
             loaded: false,
+            being_made: HashSet::new(),
             data_version: 0,
             pause: RETRY,
             failing: None,
@@ -164,7 +170,7 @@ impl Writer {
     /// Takes what is queued, and what comes until then unless somebody waits for it.
     fn gather(&mut self, until: Instant) {
         while self.batch.len() < BATCH {
-            let waited_for = self.batch.back().is_some_and(|work| work.committed.is_some());
+            let waited_for = self.batch.back().is_some_and(Work::is_waited_for);
             match self.work.try_recv() {
                 Ok(work) => self.batch.push_back(work),
                 Err(_) if waited_for || self.shared.closing.get().is_some() => break,
@@ -183,6 +189,7 @@ impl Writer {
         }
         let mut db = database::open(&self.settings.path, BUSY).map_err(Fault::Open)?;
         let clears = lockouts::take_clears(&mut db).map_err(Fault::Sqlite)?;
+        self.recover(&mut db).map_err(Fault::Sqlite)?;
         if !self.loaded {
             let wrong = lockouts::load(&db).map_err(Fault::Sqlite)?;
             info!(path = %self.settings.path.display(), "the store is open");
@@ -192,6 +199,18 @@ impl Writer {
         self.tell(clears);
         self.data_version = data_version(&db).map_err(Fault::Sqlite)?;
         self.db = Some(db);
+        self.shared.deliveries.notify_one();
+        Ok(())
+    }
+
+    /// Attempts of a daemon that ended; and of this one, where it is not known whether a commit worked.
+    fn recover(&self, db: &mut Connection) -> rusqlite::Result<()> {
+        let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let left = deliveries::recover(&change, wall_ms(), &|id| self.being_made.contains(&id))?;
+        change.commit()?;
+        if left > 0 {
+            info!(attempts = left, "attempts that were cut off are made again");
+        }
         Ok(())
     }
 
@@ -199,6 +218,7 @@ impl Writer {
     fn commit(&mut self) -> Result<(), Fault> {
         let Some(db) = &mut self.db else { return Ok(()) };
         let mut records = 0;
+        let mut effects = Vec::new();
         if self.batch.iter().any(|work| work.change.is_some()) {
             #[cfg(test)]
             db.pragma_update_and_check(
@@ -210,9 +230,12 @@ impl Writer {
             .map_err(Fault::Sqlite)?;
             let change =
                 db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Fault::Sqlite)?;
-            for work in &mut self.batch {
-                match apply(&change, work.change.as_ref()) {
-                    Ok(written) => records += written,
+            for (at, work) in self.batch.iter_mut().enumerate() {
+                match apply_whole(&change, work.change.as_ref()) {
+                    Ok((written, effect)) => {
+                        records += written;
+                        effects.extend(effect.map(|effect| (at, effect)));
+                    }
                     Err(e) if database::is_of_the_record(&e) => {
                         error!(error = %e, "a record cannot be stored and is lost");
                         self.shared.dropped.fetch_add(1, Relaxed);
@@ -226,6 +249,9 @@ impl Writer {
             self.shared.commits.fetch_add(1, Relaxed);
             self.shared.written.fetch_add(records, Relaxed);
         }
+        for (at, effect) in effects {
+            self.tell_effect(at, effect);
+        }
         for work in self.batch.drain(..) {
             if let Some(committed) = work.committed {
                 // Whoever waited may have gone.
@@ -235,6 +261,34 @@ impl Writer {
         Ok(())
     }
 
+    /// What follows from a change that is on the disk now.
+    fn tell_effect(&mut self, at: usize, effect: Effect) {
+        let change = self.batch.get_mut(at).and_then(|work| work.change.as_mut());
+        match (effect, change) {
+            (Effect::Accepted, _) => self.shared.deliveries.notify_one(),
+            (Effect::Claimed(claims), Some(Change::Claim { reply, .. })) => {
+                let ids: Vec<Uuid> = claims.claimed.iter().map(|claimed| claimed.id).collect();
+                // Where nobody waits any more nobody makes them.
+                if reply.take().is_some_and(|reply| reply.send(claims).is_ok()) {
+                    self.being_made.extend(ids);
+                }
+            }
+            (Effect::Made { paused }, Some(Change::Made(made))) => {
+                self.being_made.remove(&made.id);
+                if let Some((subscription, why)) = paused {
+                    error!(subscription, why, "a subscription was paused: its receiver takes nothing");
+                }
+            }
+            (Effect::OpenCalls(calls), Some(Change::OpenCalls { reply, .. })) => {
+                if let Some(reply) = reply.take() {
+                    // Whoever waited may have gone.
+                    reply.send(calls).ok();
+                }
+            }
+            _ => {}
+        }
+    }
+
     /// About once a second: what did the command line ask? And once a minute: what is too old?
     fn tick(&mut self) -> Result<(), Fault> {
         let Some(db) = &mut self.db else { return Ok(()) };
@@ -242,8 +296,13 @@ impl Writer {
         if self.more_to_delete || now >= self.next_deletion {
             self.next_deletion = now + DELETE_EVERY;
             lockouts::delete_before(db, wall_before(lockouts::KEPT)).map_err(Fault::Sqlite)?;
-            self.more_to_delete =
-                journal::delete_before(db, wall_before(self.settings.retention)).map_err(Fault::Sqlite)?;
+            let before = wall_before(self.settings.retention);
+            let more_calls = journal::delete_before(db, before).map_err(Fault::Sqlite)?;
+            let change =
+                db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Fault::Sqlite)?;
+            let more_events = deliveries::delete_before(&change, before, wall_ms()).map_err(Fault::Sqlite)?;
+            change.commit().map_err(Fault::Sqlite)?;
+            self.more_to_delete = more_calls || more_events;
         }
         if now < self.next_tick {
             return Ok(());
@@ -254,6 +313,7 @@ impl Writer {
             let clears = lockouts::take_clears(db).map_err(Fault::Sqlite)?;
             self.data_version = seen;
             self.tell(clears);
+            self.shared.deliveries.notify_one();
         }
         Ok(())
     }
@@ -323,17 +383,49 @@ impl Writer {
     }
 }
 
-/// Does one change. Returns how many records it is.
-fn apply(db: &Connection, change: Option<&Change>) -> rusqlite::Result<u64> {
-    match change {
-        None => return Ok(0),
-        Some(Change::Journal(journal)) => journal::insert(db, journal)?,
-        Some(Change::WrongCode(wrong)) => lockouts::insert(db, wrong)?,
-        Some(Change::Forget { webhook, caller }) => {
-            lockouts::forget(db, Some(webhook), Some(caller))?;
+/// What follows from a change, once it is on the disk.
+enum Effect {
+    Accepted,
+    Claimed(Claims),
+    Made { paused: Option<(String, &'static str)> },
+    OpenCalls(Vec<OpenCall>),
+}
+
+/// Does one change, or nothing of it. Returns how many records it is.
+fn apply_whole(db: &Connection, change: Option<&Change>) -> rusqlite::Result<(u64, Option<Effect>)> {
+    let Some(change) = change else { return Ok((0, None)) };
+    db.prepare_cached("SAVEPOINT change")?.execute([])?;
+    match apply(db, change) {
+        Ok(applied) => db.prepare_cached("RELEASE change")?.execute([]).map(|_| applied),
+        Err(e) => {
+            // A full disk has ended the whole transaction already; then there is nothing to go back to.
+            db.execute_batch("ROLLBACK TO change; RELEASE change").ok();
+            Err(e)
         }
     }
-    Ok(1)
+}
+
+fn apply(db: &Connection, change: &Change) -> rusqlite::Result<(u64, Option<Effect>)> {
+    let effect = match change {
+        Change::Journal(journal) => journal::insert(db, journal).map(|()| None)?,
+        Change::WrongCode(wrong) => lockouts::insert(db, wrong).map(|()| None)?,
+        Change::Forget { webhook, caller } => {
+            lockouts::forget(db, Some(webhook), Some(caller)).map(|_| None)?
+        }
+        Change::Accept(acceptance) => {
+            let deliveries = deliveries::accept(db, wall_ms(), acceptance)?;
+            (deliveries > 0).then_some(Effect::Accepted)
+        }
+        Change::Claim { now, wants, .. } => {
+            return Ok((0, Some(Effect::Claimed(deliveries::claim(db, *now, wants)?))));
+        }
+        Change::Made(made) => {
+            let paused = deliveries::finish(db, made)?;
+            Some(Effect::Made { paused })
+        }
+        Change::OpenCalls { pbx, .. } => return Ok((0, Some(Effect::OpenCalls(calls::load(db, pbx)?)))),
+    };
+    Ok((1, effect))
 }
 
 /// Changes when another connection has written (sqlite.org/pragma.html#pragma_data_version).

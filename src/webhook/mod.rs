@@ -12,6 +12,7 @@ mod exchange;
 mod plan;
 mod policy;
 mod request;
+pub mod schedule;
 mod signature;
 
 pub use cache::{Cache, CacheKey, Hit};

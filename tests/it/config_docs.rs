@@ -19,6 +19,9 @@ fn file(name: &str) -> PathBuf {
 fn env(name: &str) -> Option<String> {
     match name {
         "CRM_TOKEN" => Some("t0ken".to_owned()),
+        "AMI_SECRET" | "ESL_PASSWORD" => Some("hunter2".to_owned()),
+        "CHAT_URL" => Some("https://chat.example.com/hook/t0ken".to_owned()),
+        "OLD_CRM_SECRET" => Some("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw".to_owned()),
         "CRM_SECRET" => Some("whsec_c3VjaCBhIGtleSBtdXN0IGhhdmUgMjQgYnl0ZXM=".to_owned()),
         _ => None,
     }
@@ -47,12 +50,16 @@ fn the_example_as_it_is_opens_the_listener_and_nothing_else() {
     assert_eq!(fastagi.max_calls, 10_000);
     assert_eq!(config.store.path, Path::new("./switchhook.db"));
     assert!(config.webhooks.is_empty() && config.warnings.is_empty());
+    assert!(config.subscriptions.is_empty() && config.asterisk.is_empty());
 }
 
 #[test]
 fn the_example_switched_on_is_right() {
     let config = parse(&switched_on());
     assert_eq!(config.webhooks.len(), 3);
+    let names: Vec<&str> = config.subscriptions.keys().map(|name| name.as_str()).collect();
+    assert_eq!(names, ["audit", "chat", "crm"]);
+    assert_eq!((config.asterisk.len(), config.freeswitch.len()), (1, 1));
     let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
     assert!(warnings.is_empty(), "{warnings:?}");
 }
@@ -102,22 +109,28 @@ fn values<'a>(document: &'a Value, section: &str, key: &str) -> Vec<&'a Value> {
 #[test]
 fn what_is_absent_has_the_default_of_the_table() {
     // Every default written out reads as the file without it.
-    let mut written = String::new();
-    for section in
-        SECTIONS.iter().filter(|s| !s.path.ends_with("caller_name") && !s.path.ends_with("destination"))
-    {
-        writeln!(written, "[{}]", section.path.replace("NAME", "x")).expect("a string");
+    let (mut written, mut short) = (String::new(), String::new());
+    let optional = ["caller_name", "destination", "restrict"];
+    for section in SECTIONS.iter().filter(|s| !optional.iter().any(|name| s.path.ends_with(name))) {
+        // Two PBXs cannot have one name.
+        let name = if section.path.starts_with("freeswitch") { "y" } else { "x" };
+        let head = format!("[{}]\n", section.path.replace("NAME", name));
+        written.push_str(&head);
+        short.push_str(if section.path.ends_with("lockout") { "" } else { &head });
         for key in section.keys {
             match key.absent {
                 Absent::Default(default) => writeln!(written, "{} = {default}", key.name).expect("a string"),
-                Absent::Error => writeln!(written, "{} = \"http://a/\"", key.name).expect("a string"),
+                Absent::Error(like) => {
+                    let line = format!("{} = {like}\n", key.name);
+                    written.push_str(&line);
+                    short.push_str(&line);
+                }
                 Absent::Means(_) => {}
             }
         }
     }
-    let short = "[fastagi]\n[esl]\n[webhook.x]\nurl = \"http://a/\"\n[webhook.x.ivr]\n";
     let plain = |config: Config| format!("{:?}", Config { warnings: Vec::new(), ..config });
-    assert_eq!(plain(parse(&written)), plain(parse(short)));
+    assert_eq!(plain(parse(&written)), plain(parse(&short)));
 }
 
 #[test]
@@ -132,6 +145,20 @@ fn the_documentation_has_every_key() {
     assert!(
         wanted == text,
         "docs/configuration.md is not what the table of keys says: WRITE_DOCS=1 cargo test config_docs"
+    );
+}
+
+#[test]
+fn the_documentation_has_every_variable_of_an_event() {
+    let path = file("docs/events.md");
+    let text = fs::read_to_string(&path).expect("docs/events.md");
+    let wanted = between(&text, "<!-- variables -->\n", &variables_of_events());
+    if std::env::var_os("WRITE_DOCS").is_some() {
+        fs::write(&path, &wanted).expect("writing the documentation");
+    }
+    assert!(
+        wanted == text,
+        "docs/events.md is not what the program knows: WRITE_DOCS=1 cargo test config_docs"
     );
 }
 
@@ -152,7 +179,7 @@ fn keys() -> String {
             let absent = match key.absent {
                 Absent::Default(default) => format!("`{default}`"),
                 Absent::Means(words) => words.to_owned(),
-                Absent::Error => "must be there".to_owned(),
+                Absent::Error(_) => "must be there".to_owned(),
             };
             writeln!(out, "| `{}` | {} | {absent} | {} |", key.name, key.kind.words(), key.help)
                 .expect("a string");
@@ -181,5 +208,63 @@ fn variables() -> String {
         writeln!(out, "| `{{{}}}` | {} |", variable.name(), value(variable)).expect("a string");
     }
     out.push('\n');
+    out
+}
+
+fn variables_of_events() -> String {
+    let value = |variable: &Variable| match variable {
+        Variable::Event => "the event's name",
+        Variable::Did => "the number that was dialled first",
+        Variable::CallerId => "the caller's number as it is presented, empty when withheld",
+        Variable::CallerName => "the caller's name",
+        Variable::Call => {
+            "the journal's id, where Switchhook routed the call and the PBX tells its variable `WEBHOOK_CALL`"
+        }
+        Variable::CallUniqueId => "the call's id: the same in all its events",
+        Variable::OtherCallUniqueId => "`transferred`: the consultation call",
+        Variable::CallFrom => "who calls: the number, for `out` and `internal` the extension",
+        Variable::CallTo => {
+            "who is called: the number by which the phone was called that this is about; at the end the one that answered \
+             last, else the number dialled first"
+        }
+        Variable::Status => "`0` rings, `1` rings outside, `2` connected, `3` ended; else empty",
+        Variable::StatusDesc => {
+            "`INCOMING_RINGING` `OUTGOING_RINGING` `CONNECTED` `TRANSFERRED` `DISCONNECTED`; else empty"
+        }
+        Variable::Direction => {
+            "`in` `out` `internal`, by the first leg and your `trunks`; trunk to trunk is `in`"
+        }
+        Variable::Extension => "our own phone on the leg that this is about",
+        Variable::Account => "the caller's account code",
+        Variable::Timestamp => "when it happened",
+        Variable::Start => "when the call began",
+        Variable::Ringing => "when a phone first rang",
+        Variable::Answer => "when the call was first answered",
+        Variable::End => "when it ended",
+        Variable::Duration => "seconds since the start",
+        Variable::TalkTime => "seconds since the answer",
+        Variable::Disposition => {
+            "`answered` `no_answer` `busy` `rejected` `cancelled` `failed` `answered_elsewhere`, at the end"
+        }
+        Variable::Reason => "why it ended: `hangup` `transferred` `pickup` `vanished` `lost`",
+        Variable::HangupCause => "the Q.850 number, at the end",
+        Variable::Synthetic => {
+            "`true`: not seen as it happened, but found out by comparing with the PBX; else `false`"
+        }
+        Variable::Seq => "1 for the call's first event, then one more for each",
+        Variable::Pbx => "the PBX's name in your configuration",
+        Variable::Queue => "the queue that the call waited in last",
+        Variable::Recording => "the recording's file, where the PBX tells it",
+        Variable::Actor => "`user`: who",
+        Variable::Action => "`user`: `created` `changed` `deleted` `enabled` `paused` `replayed` `login`",
+        Variable::Object => "`user`: what kind of thing, such as `subscription`",
+        Variable::ObjectName => "`user`: the thing's name",
+        other => panic!("no event has {other:?}"),
+    };
+    let mut out = "\n| variable | value |\n|---|---|\n".to_owned();
+    for variable in Variable::known(Place::Event) {
+        writeln!(out, "| `{{{}}}` | {} |", variable.name(), value(variable)).expect("a string");
+    }
+    writeln!(out, "| `{{var.NAME}}` | the PBX's variable `NAME` |\n").expect("a string");
     out
 }

@@ -13,10 +13,14 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("asterisk", &["call", "terms", "track"]),
     ("freeswitch", &["call", "terms"]),
     ("config", &["call", "guard", "terms", "webhook"]),
-    ("store", &["call", "config", "guard", "terms", "webhook"]),
+    ("store", &["call", "config", "guard", "terms", "track", "webhook"]),
     ("io", &["asterisk", "call", "config", "freeswitch", "guard", "terms", "track", "webhook"]),
+    (
+        "delivery",
+        &["asterisk", "call", "config", "freeswitch", "guard", "io", "store", "terms", "track", "webhook"],
+    ),
     ("stage", &["asterisk", "call", "terms", "webhook"]),
-    ("app", &["asterisk", "call", "config", "guard", "io", "store", "terms", "webhook"]),
+    ("app", &["asterisk", "call", "config", "delivery", "guard", "io", "store", "terms", "webhook"]),
 ];
 
 #[test]

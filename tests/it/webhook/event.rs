@@ -280,35 +280,47 @@ fn a_body_that_can_be_no_json_is_refused() {
     assert!(refused(r#"{"n": {timestamp|last:3}}"#, &calls).is_some());
 }
 
-/// The bodies of `docs/events.md`.
-const BODIES: &[&str] = &[
-    r#"{"text": "Missed call from {callername|default:somebody} {callfrom|default:without a number} to {did}"}"#,
-    r#"{"type":"message","attachments":[{"contentType":"application/vnd.microsoft.card.adaptive","content":{"type":"AdaptiveCard","version":"1.4","body":[{"type":"TextBlock","text":"{callername|default:Somebody} {callfrom} rings {extension}","wrap":true}]}}]}"#,
-    r#"{"client_id":"{calluniqueid}","events":[{"name":"phone_call","params":{"did":"{did}","disposition":"{disposition}","value":{talk_time}}}]}"#,
-    r#"{"topic":"calls","title":"{status_desc}","message":"{callername}\n{callfrom|e164} to {callto|digits|last:4}: {var.NOTE}"}"#,
-];
+/// The subscriptions of `docs/events.md`, each of its examples a file of its own that is right.
+fn documented() -> Vec<Arc<EventPlan>> {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/events.md");
+    let text = std::fs::read_to_string(path).expect("docs/events.md");
+    let env = |name: &str| {
+        Some(if name.ends_with("_URL") { "https://a.example/hook/t0ken" } else { "t0ken" }.to_owned())
+    };
+    let examples = text.split("```toml\n").skip(1).map(|rest| rest.split("```").next().expect("an end"));
+    let read = |example: &str| {
+        let folder = std::path::Path::new(".");
+        let config = switchhook::config::parse("example", folder, example.as_bytes(), &env);
+        config.unwrap_or_else(|e| panic!("{example}\n{e}")).subscriptions.into_values()
+    };
+    examples.flat_map(read).collect()
+}
 
 proptest! {
     #[test]
-    fn json_stays_json_whatever_the_values_are(
+    fn documented_bodies_are_json_whatever_the_values_are(
         values in prop::collection::vec("(\\PC|[\\x00-\\x1f\"\\\\{}$\u{2028}]){0,12}", 6),
         seconds in 0i64..100_000,
     ) {
         let value = |i: usize| values[i].clone();
         let call = CallEvent {
             callername: value(0), callfrom: value(1), did: value(2), extension: value(3), calluniqueid: value(4),
-            talk_time: seconds, var: [("NOTE".to_owned(), value(5))].into(), ..ringing()
+            talk_time: seconds, var: [("SIPCALLID".to_owned(), value(5))].into(), ..ringing()
         };
-        let events = vec![EventKind::Ringing];
-        for body in BODIES {
-            let subscription = Subscription { events: events.clone(), ..own_body(body, "application/json") };
-            let request = render(subscription, &told(call.clone()));
+        let mut bodies = 0;
+        for plan in documented() {
+            let request = plan.render(&told(call.clone()), &Numbers::default(), "msg-1", NOW).expect("a request");
+            if plan.subscription().method == Method::Get {
+                continue;
+            }
+            bodies += 1;
             let json = serde_json::from_str::<Value>(text_of(&request));
             prop_assert!(json.is_ok(), "{}", text_of(&request));
             if let Some(text) = json.expect("JSON")["events"][0]["params"]["did"].as_str() {
                 prop_assert_eq!(text, value(2));
             }
         }
+        prop_assert_eq!(bodies, 5);
     }
 }
 
