@@ -18,6 +18,7 @@ mod secret;
 mod subscription;
 mod template;
 mod text;
+mod variable;
 
 pub use answer::{Answer, Dialect, Failure};
 pub use definition::{
@@ -35,5 +36,6 @@ pub use opening::{Channel, Opening, Pbx, Route, RouteError};
 pub use outcome::{CallResult, Reason, Status};
 pub use secret::{Code, Secret};
 pub use subscription::{EventBody, Order, Restrict, Subscription};
-pub use template::{Place, Template, TemplateError, Values, Variable};
+pub use template::{Place, Template, TemplateError, Values};
 pub use text::{Cleaned, PbxText, VarName, VarNameError};
+pub use variable::Variable;
