@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchhook::asterisk::ami::Account;
-use switchhook::io::{Batch, CallChange, EventSink, Later, Link, Links};
-use switchhook::terms::Secret;
+use switchhook::config::AmiLink;
+use switchhook::io::{Batch, CallChange, EventSink, Later, Links};
+use switchhook::terms::{Secret, WebhookName};
 use switchhook::track::{CallEvent, EventKind, OpenCall};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
@@ -26,10 +26,14 @@ impl Manager {
         Manager { listener: TcpListener::bind("127.0.0.1:0").await.expect("a port") }
     }
 
-    fn link(&self, secret: &str) -> Link {
-        let address = self.listener.local_addr().expect("an address").to_string();
-        let account = Account { username: "switchhook".to_owned(), secret: Secret::new(secret) };
-        Link { name: "main".to_owned(), address, account, trunks: Vec::new() }
+    fn link(&self, secret: &str) -> AmiLink {
+        AmiLink {
+            name: WebhookName::parse("main").expect("a name"),
+            address: self.listener.local_addr().expect("an address").to_string(),
+            username: "switchhook".to_owned(),
+            secret: Secret::new(secret),
+            trunks: Vec::new(),
+        }
     }
 
     async fn accept(&self) -> Peer {

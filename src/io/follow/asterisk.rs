@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::reader::{Chunk, End, Incoming};
 use super::tracked::{Tracked, until};
-use super::{EventSink, Health, Link};
-use crate::asterisk::ami::{Lost, Output, Session, Warning};
+use super::{EventSink, Health};
+use crate::asterisk::ami::{Account, Lost, Output, Session, Warning};
+use crate::config::AmiLink;
 use crate::io::wall;
 
 /// For the name and the connection.
@@ -34,13 +35,13 @@ const GOOD: Duration = Duration::from_secs(10);
 
 /// Follows an Asterisk until `stop`. `again`: an account that was refused may be right now.
 pub(super) async fn follow(
-    link: Link,
+    link: AmiLink,
     sink: Arc<dyn EventSink>,
     health: Arc<Health>,
     stop: CancellationToken,
     again: Arc<Notify>,
 ) {
-    let restored = Tracked::restore(&link.name, &link.trunks, sink, health.clone());
+    let restored = Tracked::restore(link.name.as_str(), &link.trunks, sink, health.clone());
     let mut tracked = tokio::select! {
         () = stop.cancelled() => return,
         tracked = restored => tracked,
@@ -68,7 +69,7 @@ pub(super) async fn follow(
             break;
         }
         if let Ended::Lost(lost @ (Lost::AuthRejected { .. } | Lost::Account(_))) = &ended {
-            tracing::error!(pbx = link.name, "{lost}. Not tried again until the configuration is reloaded");
+            tracing::error!(pbx = %link.name, "{lost}. Not tried again until the configuration is reloaded");
             if tracked.meanwhile(&stop, again.notified()).await.is_none() {
                 break;
             }
@@ -93,14 +94,14 @@ enum Ended {
 
 impl Ended {
     /// Once for each reason in a row.
-    fn say(&self, link: &Link, said: &mut String, pause: Duration) {
+    fn say(&self, link: &AmiLink, said: &mut String, pause: Duration) {
         let text = match self {
             Ended::Unreachable(error) => format!("cannot connect to {}: {error}", link.address),
             Ended::Full => "events came faster than they could be kept".to_owned(),
             Ended::Lost(lost) => lost.to_string(),
         };
         let pause_ms = pause.as_millis();
-        let pbx = &link.name;
+        let pbx = link.name.as_str();
         if *said == text {
             return tracing::debug!(pbx, pause_ms, "{text}");
         }
@@ -146,7 +147,7 @@ fn chance() -> f64 {
 
 /// One connection.
 struct Connection<'a> {
-    link: &'a Link,
+    link: &'a AmiLink,
     session: Session,
     tracked: &'a mut Tracked,
     incoming: Incoming,
@@ -160,12 +161,13 @@ struct Connection<'a> {
 }
 
 impl<'a> Connection<'a> {
-    fn new(link: &'a Link, socket: TcpStream, tracked: &'a mut Tracked) -> Connection<'a> {
+    fn new(link: &'a AmiLink, socket: TcpStream, tracked: &'a mut Tracked) -> Connection<'a> {
         let (incoming, outgoing) = socket.into_split();
         let now = Instant::now();
+        let account = Account { username: link.username.clone(), secret: link.secret.clone() };
         Connection {
             link,
-            session: Session::new(now, link.account.clone()),
+            session: Session::new(now, account),
             tracked,
             incoming: Incoming::start(incoming),
             outgoing: Some(outgoing),
@@ -224,7 +226,7 @@ impl<'a> Connection<'a> {
 
     fn take_outputs(&mut self, now: Instant) {
         let tracker = &mut self.tracked.tracker;
-        let pbx = &self.link.name;
+        let pbx = self.link.name.as_str();
         loop {
             match self.session.poll_output() {
                 Output::Write(bytes) => self.out.extend(bytes),
@@ -268,7 +270,7 @@ impl<'a> Connection<'a> {
                 end = self.incoming.end() => if let End::Full = end {
                     self.outgoing = None;
                     tracing::error!(
-                        pbx = self.link.name,
+                        pbx = %self.link.name,
                         "events come faster than they can be kept: the link is closed; what is missed is found by \
                          comparing with the PBX"
                     );
@@ -283,7 +285,7 @@ impl<'a> Connection<'a> {
         match self.incoming.end().await {
             End::Full => return Some(Ended::Full),
             End::Closed(Some(error)) => {
-                tracing::debug!(pbx = self.link.name, %error, "the connection broke");
+                tracing::debug!(pbx = %self.link.name, %error, "the connection broke");
             }
             End::Closed(None) => {}
         }
@@ -298,14 +300,14 @@ impl<'a> Connection<'a> {
         self.out.clear();
         if !matches!(written, Ok(Ok(()))) {
             // The reader or the session's own time limit ends the connection.
-            tracing::debug!(pbx = self.link.name, "the PBX took nothing");
+            tracing::debug!(pbx = %self.link.name, "the PBX took nothing");
         }
     }
 
     fn note_lag(&self, lag: Duration) {
         if self.tracked.health.note_lag(lag) {
             tracing::warn!(
-                pbx = self.link.name,
+                pbx = %self.link.name,
                 lag_ms = lag.as_millis(),
                 "events are kept late: the store or the machine is slow"
             );

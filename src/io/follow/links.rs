@@ -7,7 +7,8 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{EventSink, Health, Link, asterisk};
+use super::{EventSink, Health, asterisk};
+use crate::config::AmiLink;
 
 /// For a follower to leave: goodbye, and the last events kept.
 const STOP: Duration = Duration::from_secs(5);
@@ -19,7 +20,7 @@ pub struct Links {
 }
 
 struct Running {
-    link: Link,
+    link: AmiLink,
     health: Arc<Health>,
     stop: CancellationToken,
     again: Arc<Notify>,
@@ -34,9 +35,9 @@ impl Links {
 
     /// These and no others, on the current runtime. What is the same goes on, and tries again if its account was refused;
     /// what changed is stopped and started anew.
-    pub fn set(&mut self, links: Vec<Link>) {
+    pub fn set(&mut self, links: Vec<AmiLink>) {
         let (kept, mut gone): (Vec<_>, Vec<_>) =
-            self.running.drain(..).partition(|running| links.iter().any(|link| link.is(&running.link)));
+            self.running.drain(..).partition(|running| links.contains(&running.link));
         self.running = kept;
         gone.iter().for_each(|running| running.stop.cancel());
         for running in &self.running {
@@ -54,7 +55,7 @@ impl Links {
 
     /// How a link does.
     pub fn health(&self, name: &str) -> Option<&Health> {
-        self.running.iter().find(|running| running.link.name == name).map(|running| &*running.health)
+        self.running.iter().find(|running| running.link.name.as_str() == name).map(|running| &*running.health)
     }
 
     /// Stops all of them. What they have told is kept then, or they were cut after 5 s.
@@ -64,7 +65,7 @@ impl Links {
         for mut running in self.running {
             if tokio::time::timeout_at(end, &mut running.task).await.is_err() {
                 tracing::error!(
-                    pbx = running.link.name,
+                    pbx = %running.link.name,
                     "the last events of this link were not kept in time"
                 );
                 running.task.abort();
@@ -74,7 +75,7 @@ impl Links {
 }
 
 /// Starts a follower. It begins where the one before it, `before`, has ended: with the open calls that it left.
-fn start(link: Link, before: Option<JoinHandle<()>>, sink: Arc<dyn EventSink>) -> Running {
+fn start(link: AmiLink, before: Option<JoinHandle<()>>, sink: Arc<dyn EventSink>) -> Running {
     let (health, stop, again) =
         (Arc::new(Health::default()), CancellationToken::new(), Arc::new(Notify::new()));
     let follower = asterisk::follow(link.clone(), sink, health.clone(), stop.clone(), again.clone());

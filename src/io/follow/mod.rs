@@ -18,38 +18,12 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::asterisk::ami::Account;
 use crate::track::{CallEvent, OpenCall};
 
 pub use links::Links;
 
 /// The tracking may be so far behind the arrival before it is said.
 const LAG: Duration = Duration::from_secs(1);
-
-/// A link to an Asterisk whose calls are followed.
-#[derive(Clone, Debug)]
-pub struct Link {
-    /// Its name in the configuration, `{pbx}`.
-    pub name: String,
-    /// Host and port of its manager interface.
-    pub address: String,
-    /// Who logs in.
-    pub account: Account,
-    /// Patterns of the channels that lead outside.
-    pub trunks: Vec<String>,
-}
-
-impl Link {
-    /// Whether it is the same link, with the same settings.
-    fn is(&self, other: &Link) -> bool {
-        let secrets = [self, other].map(|link| link.account.secret.reveal());
-        self.name == other.name
-            && self.address == other.address
-            && self.account.username == other.account.username
-            && secrets[0] == secrets[1]
-            && self.trunks == other.trunks
-    }
-}
 
 /// What is to be kept together: events, and the calls as they are behind them.
 #[derive(Clone, Debug, PartialEq)]
