@@ -179,45 +179,39 @@ const DAY: u64 = 24 * HOUR;
 /// Beginnings of the file that belong to parts which this version does not have.
 pub const NOT_BUILT: &[&str] = &["admin"];
 
+const FASTAGI: [Key; 3] = listener(r#""127.0.0.1:4573""#);
+const ESL: [Key; 3] = listener(r#""127.0.0.1:8084""#);
+
+/// The keys of a listener for a PBX.
+const fn listener(listen: &'static str) -> [Key; 3] {
+    [
+        key("listen", Kind::Listen, listen, "The address and port to listen on."),
+        key(
+            "allow",
+            Kind::Networks,
+            r#"["127.0.0.0/8", "::1/128"]"#,
+            "Who may connect. No password protects this listener, so name your PBXs and nobody else.",
+        ),
+        key(
+            "max_calls",
+            Kind::Count(1, 100_000),
+            "10000",
+            "Calls at a time. One more fails at once with `overload`, so that the others go on.",
+        ),
+    ]
+}
+
 /// The whole file.
 pub const SECTIONS: &[Section] = &[
     Section {
         path: "fastagi",
         help: "Where Asterisk connects. Without this section the listener is not opened.",
-        keys: &[
-            key("listen", Kind::Listen, r#""127.0.0.1:4573""#, "The address and port to listen on."),
-            key(
-                "allow",
-                Kind::Networks,
-                r#"["127.0.0.0/8", "::1/128"]"#,
-                "Who may connect. FastAGI has no password, so name your PBXs and nobody else.",
-            ),
-            key(
-                "max_calls",
-                Kind::Count(1, 100_000),
-                "10000",
-                "Calls at a time. One more fails at once with `overload`, so that the others go on.",
-            ),
-        ],
+        keys: &FASTAGI,
     },
     Section {
         path: "esl",
         help: "Where FreeSWITCH connects: its outbound socket. Without this section the listener is not opened.",
-        keys: &[
-            key("listen", Kind::Listen, r#""127.0.0.1:8084""#, "The address and port to listen on."),
-            key(
-                "allow",
-                Kind::Networks,
-                r#"["127.0.0.0/8", "::1/128"]"#,
-                "Who may connect. The outbound socket has no password, so name your PBXs and nobody else.",
-            ),
-            key(
-                "max_calls",
-                Kind::Count(1, 100_000),
-                "10000",
-                "Calls at a time. One more fails at once with `overload`, so that the others go on.",
-            ),
-        ],
+        keys: &ESL,
     },
     Section {
         path: "asterisk.NAME",

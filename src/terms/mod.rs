@@ -34,7 +34,7 @@ pub use journal::{Ended, EntryFault, Journal, Step, Via, What};
 pub use number::{Destination, DestinationRefused, Number, Numbers};
 pub use opening::{Channel, Opening, Pbx, Route, RouteError};
 pub use outcome::{CallResult, Reason, Status};
-pub use secret::{Code, Secret};
+pub use secret::{Code, Codes, Secret};
 pub use subscription::{EventBody, Order, Restrict, Subscription};
 pub use template::{Place, Template, TemplateError, Values};
 pub use text::{Cleaned, PbxText, VarName, VarNameError};
