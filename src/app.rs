@@ -1,10 +1,13 @@
 //! Configuration to running tasks: the only place where all layers meet.
 
+mod events;
+
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use self::events::Events;
 use crate::config::Config;
 use crate::guard::Lockout;
 use crate::io::{Admission, Answers, Hook, Keeper, Listener, Registry, Shared, start_workers, tls_settings};
@@ -25,6 +28,8 @@ pub struct App {
     config: Config,
     addresses: Vec<(Pbx, SocketAddr)>,
     workers: Vec<JoinHandle<()>>,
+    tls: Arc<tokio_rustls::rustls::ClientConfig>,
+    events: Option<Events>,
 }
 
 /// Why it could not start.
@@ -67,7 +72,14 @@ impl App {
         let shared = Arc::new(Shared::new(registry(&config, None), keeper));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = start_workers(&shared, &listeners, &tls, threads).map_err(StartError::Worker)?;
-        Ok(App { shared, config, addresses, workers })
+        Ok(App { shared, config, addresses, workers, tls, events: None })
+    }
+
+    /// Follows the configured PBXs and tells who subscribed. On the current tokio runtime, beside the calls' workers.
+    pub fn tell_events(&mut self, store: &Store) -> Result<(), StartError> {
+        let events = Events::start(&self.config, store, self.tls.clone()).map_err(StartError::Worker)?;
+        self.events = Some(events);
+        Ok(())
     }
 
     /// What is bound, and for whom.
@@ -101,11 +113,14 @@ impl App {
         }
         let before = self.shared.registry.load_full();
         self.shared.registry.store(Arc::new(registry(config, Some(&before))));
+        if let Some(events) = &mut self.events {
+            events.reload(config);
+        }
         Ok(self.config.needs_restart(config))
     }
 
-    /// Stops: the listener first, then up to `patience` for the calls that are open, then the rest with `shutdown`.
-    /// Returns how many were cut. `hurry` ends the patience.
+    /// Stops: the listener first, then up to `patience` for the calls that are open, then the rest with `shutdown`; the
+    /// followers last, they tell of those calls. Returns how many were cut. `hurry` ends the patience.
     pub async fn drain(self, patience: Duration, hurry: impl Future<Output = ()>) -> usize {
         self.shared.stop.cancel();
         let over = async |within: Duration| {
@@ -121,6 +136,9 @@ impl App {
         let cut = self.shared.open_calls();
         self.shared.cut.cancel();
         over(LEAVE_TIME).await;
+        if let Some(events) = self.events {
+            events.stop().await;
+        }
         if self.shared.open_calls() == 0 {
             for worker in self.workers {
                 if worker.join().is_err() {

@@ -14,7 +14,7 @@
 //! | [`asterisk`] | FastAGI and AMI: codecs, commands, sessions | `call`, `track`, `terms` |
 //! | [`freeswitch`] | the event socket: codec, commands, outbound session | `call`, `terms` |
 //! | [`config`] | the file: one table of keys, every problem at once | pure modules |
-//! | [`io`] | listeners, the loop that drives one call, one HTTP hop | `config`, pure modules |
+//! | [`io`] | listeners, the loop that drives one call, one HTTP hop, followers of PBXs | `config`, pure modules |
 //! | [`store`] | SQLite: the journal, the lockouts, events and their deliveries | `config`, pure modules |
 //! | [`delivery`] | tells events to those who subscribed | `store`, `io`, `config`, pure modules |
 //! | [`stage`] | plays a PBX and a web server, for the demonstration, `call` and tests | pure modules |

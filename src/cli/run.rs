@@ -45,7 +45,7 @@ impl Run {
         };
         tell_warnings(&config);
         raise_file_limit(&config);
-        let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()
+        let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()
         {
             Ok(runtime) => runtime,
             Err(error) => {
@@ -82,6 +82,7 @@ async fn serve(file: &ConfigFile, config: Config) -> Result<(), ServeError> {
     let store = Store::open(settings, move |notice| drop(tell.send(notice)))?;
     let webhooks = config.webhooks.len();
     let mut app = App::start(config, Box::new(store.clone()))?;
+    app.tell_events(&store)?;
     for (pbx, address) in app.addresses() {
         tracing::info!(%address, pbx = pbx.as_str(), "listening");
     }

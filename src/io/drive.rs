@@ -319,7 +319,7 @@ fn log(journal: &Journal) {
 }
 
 /// Now, ms since 1970. A clock before 1970 reads as 1970.
-fn wall() -> i64 {
+pub(super) fn wall() -> i64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

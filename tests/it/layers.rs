@@ -20,7 +20,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
         &["asterisk", "call", "config", "freeswitch", "guard", "io", "store", "terms", "track", "webhook"],
     ),
     ("stage", &["asterisk", "call", "terms", "webhook"]),
-    ("app", &["asterisk", "call", "config", "delivery", "guard", "io", "store", "terms", "webhook"]),
+    ("app", &["asterisk", "call", "config", "delivery", "guard", "io", "store", "terms", "track", "webhook"]),
 ];
 
 #[test]

@@ -18,6 +18,7 @@ mod esl;
 mod esl_channel;
 mod esl_cross;
 mod esl_wire;
+mod follow;
 mod following;
 mod layers;
 mod program;

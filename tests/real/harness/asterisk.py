@@ -30,7 +30,14 @@ class Asterisk:
     """A running Asterisk. `cases` is the dialplan that the calls go to; context `from-caller`."""
 
     def __init__(
-        self, version: str, root: Path, run: Path, cases: str, fastagi_port: int, callee_port: int
+        self,
+        version: str,
+        root: Path,
+        run: Path,
+        cases: str,
+        fastagi_port: int,
+        callee_port: int,
+        rtp: range | None = None,
     ) -> None:
         self.version = version
         self.run = run
@@ -39,7 +46,8 @@ class Asterisk:
         self.log = run / "log" / "full"
         self._root = root
         self._changed = threading.Condition()
-        self._ami_port = free_ports(2)
+        self.ami_port = free_ports(2)
+        self._rtp = rtp or _ports(_RTP_PORTS)
         self._fastagi_port = fastagi_port
         self._callee_port = callee_port
         self._configure(cases)
@@ -87,6 +95,44 @@ class Asterisk:
                 if not self._changed.wait(until - time.monotonic()):
                     return
 
+    def linked_id(self, channel: str) -> str:
+        """By which id Asterisk joins a channel with others."""
+        found = re.search(r"^\s*Linked ID: (\S+)|^\s*LinkedID: (\S+)", self.cli(f"core show channel {channel}"), re.M)
+        return (found[1] or found[2]) if found else ""
+
+    def calls_processed(self) -> int:
+        """How many calls have begun since the start, by Asterisk's own count."""
+        found = re.search(r"(\d+) calls? processed", self.cli("core show channels count"))
+        return int(found[1]) if found else -1
+
+    def answers(self, account: dict[str, str], actions: list[str]) -> list[str]:
+        """What Asterisk answers to these actions of an account, by their `Message` or else their `Response`."""
+        with socket.create_connection(("127.0.0.1", self.ami_port), 10) as link:
+            login = "".join(f"{key.title()}: {value}\r\n" for key, value in account.items())
+            for action in [f"Login\r\n{login}Events: off", *actions]:
+                link.sendall(f"Action: {action}\r\nActionID: here\r\n\r\n".encode())
+            blocks, rest = [], b""
+            while len(blocks) <= len(actions) and (data := link.recv(65536)):
+                *whole, rest = (rest + data).split(b"\r\n\r\n")
+                blocks += [event for event in map(_event, whole) if "Response" in event]
+        return [block.get("Message", block["Response"]) for block in blocks[1:]]
+
+    def action(self, name: str, **headers: str) -> None:
+        """Sends an action by the tests' own account, and does not wait for what comes of it."""
+        lines = [f"Action: {name}", *(f"{key}: {value}" for key, value in headers.items()), "", ""]
+        self._link.sendall("\r\n".join(lines).encode())
+
+    def kill(self) -> None:
+        """SIGKILL, and all calls with it."""
+        # Asterisk's start script has executed Asterisk itself: there is one process.
+        self._process.kill()
+        self._process.wait()
+
+    def start_again(self) -> None:
+        """After `kill`, on the same ports."""
+        self._process = self._start()
+        self._follow()
+
     def stop(self) -> None:
         self._process.terminate()
         try:
@@ -101,17 +147,16 @@ class Asterisk:
     def _configure(self, cases: str) -> None:
         for folder in ("etc", "lib", "db", "spool", "log", "run", "cache"):
             (self.run / folder).mkdir(parents=True, exist_ok=True)
-        rtp = free_ports(_RTP_PORTS)
         values = {
             "RUN": self.run,
             "ROOT": self._root,
             "CONTRIB": CONTRIB,
             "SIP_PORT": self.sip_port,
-            "AMI_PORT": self._ami_port,
+            "AMI_PORT": self.ami_port,
             "FASTAGI_PORT": self._fastagi_port,
             "CALLEE_PORT": self._callee_port,
-            "RTP_START": rtp,
-            "RTP_END": rtp + _RTP_PORTS - 1,
+            "RTP_START": self._rtp.start,
+            "RTP_END": self._rtp.stop - 1,
         }
         etc = self.run / "etc"
         for template in (HERE / "conf").glob("*.conf"):
@@ -144,9 +189,10 @@ class Asterisk:
         return process
 
     def _follow(self) -> None:
-        link = socket.create_connection(("127.0.0.1", self._ami_port), 10)
+        link = socket.create_connection(("127.0.0.1", self.ami_port), 10)
         link.sendall(b"Action: Login\r\nUsername: tests\r\nSecret: tests\r\n\r\n")
         link.settimeout(None)
+        self._link = link
         threading.Thread(target=self._read, args=(link,), daemon=True).start()
         if self.wait_for(lambda event: event.get("Response") == "Success", 10) is None:
             raise Missing(f"no AMI on Asterisk {self.version}, see {self.log}")
@@ -159,6 +205,11 @@ class Asterisk:
             with self._changed:
                 self.events.extend(events)
                 self._changed.notify_all()
+
+
+def _ports(count: int) -> range:
+    first = free_ports(count)
+    return range(first, first + count)
 
 
 def _event(block: bytes) -> Event:

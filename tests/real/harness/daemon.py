@@ -31,15 +31,27 @@ class Daemon:
     """A running `switchhook run`, with the webhooks of its configuration."""
 
     def __init__(
-        self, binary: Path, folder: Path, webhooks: Mapping[str, Mapping[str, Value]], port: int | None = None
+        self,
+        binary: Path,
+        folder: Path,
+        webhooks: Mapping[str, Mapping[str, Value]],
+        port: int | None = None,
+        sections: Mapping[str, Mapping[str, Value]] | None = None,
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.port = port or free_ports(2)
         config = [toml("fastagi", {"listen": f"127.0.0.1:{self.port}"})]
         config += [toml(f"webhook.{name}", table) for name, table in webhooks.items()]
+        config += [toml(path, table) for path, table in (sections or {}).items()]
         (folder / "config.toml").write_text("\n".join(config))
         self.log = folder / "log"
-        out = self.log.open("wb")
+        self._binary, self._folder = binary, folder
+        self.start()
+
+    def start(self) -> None:
+        """Starts it; once more after `kill`, with the store that it left."""
+        binary, folder = self._binary, self._folder
+        out = self.log.open("ab")
         self._process = subprocess.Popen(
             [binary, "run", "--config", folder / "config.toml"],
             cwd=folder,
@@ -58,6 +70,15 @@ class Daemon:
     def _listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def wait_for_log(self, text: str, seconds: float) -> bool:
+        """Whether its log has this text in time."""
+        until = time.monotonic() + seconds
+        while text not in self.log.read_text("utf-8", "replace"):
+            if time.monotonic() > until:
+                return False
+            time.sleep(0.05)
+        return True
 
     def is_running(self) -> bool:
         return self._process.poll() is None

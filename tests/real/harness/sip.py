@@ -54,11 +54,14 @@ def require_sipp() -> None:
         raise Missing("sipp sends digits through a raw socket: this needs root, or CAP_NET_RAW") from None
 
 
-def _sipp(folder: Path, scenario: str, *options: str | Path | int) -> subprocess.Popen[bytes]:
+def _sipp(
+    folder: Path, scenario: str, *options: str | Path | int, messages: bool = True
+) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scenario.xml").write_text(scenario)
     command = ["sipp", "-sf", "scenario.xml", "-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin"]
-    command += ["-trace_msg", "-message_file", "messages", "-trace_err", "-error_file", "errors"]
+    command += ["-trace_err", "-error_file", "errors"]
+    command += ["-trace_msg", "-message_file", "messages"] if messages else []
     out = (folder / "out").open("wb")
     return subprocess.Popen(
         [*command, *map(str, options)],
@@ -119,14 +122,55 @@ def sweep(folder: Path, sip_port: int, number: str, calls: int, per_second: int,
         return False
 
 
-class Callee:
-    """Answers every call, and remembers the INVITEs."""
+class Callers:
+    """Calls of one kind, so many a second: scenario `caller`, `caller_fails` or `caller_cancels`."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        sip_port: int,
+        number: str,
+        scenario: str = "caller",
+        steps: tuple[Step, ...] = (),
+        calls: int = 1,
+        per_second: int = 1,
+    ) -> None:
+        self.folder = folder
+        text = (HERE / "sipp" / f"{scenario}.xml").read_text()
+        text = text.replace("@STEPS@", "\n  ".join(step.xml for step in steps))
+        options: list[str | Path | int] = ["-key", "from", ALICE, "-key", "identity", "X-Identity: none"]
+        options += ["-p", free_ports(2), "-mp", free_ports(4), "-m", calls, "-r", per_second, "-l", 20000]
+        options += ["-timer_resol", 1, "-trace_stat", "-stf", "statistics", "-fd", 1]
+        target = f"127.0.0.1:{sip_port}"
+        self._process = _sipp(folder, text, target, "-s", number, *options, messages=calls == 1)
+
+    def ended_well(self, seconds: float) -> bool:
+        """Whether every call went as written; waits for the end of all."""
+        try:
+            return self._process.wait(seconds) == 0
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return False
+
+    def statistics(self) -> dict[str, str]:
+        """SIPp's last line of statistics, by the names of its columns."""
+        head, *lines = (self.folder / "statistics").read_text().splitlines()
+        return dict(zip(head.split(";"), lines[-1].split(";")))
+
+    def kill(self) -> None:
+        """Ends it at once, without a BYE."""
+        self._process.kill()
+        self._process.wait()
+
+
+class Callee:
+    """Takes every call as its scenario says, and remembers the INVITEs; `callee` answers."""
+
+    def __init__(self, folder: Path, scenario: str = "callee", messages: bool = True) -> None:
         self.port = free_ports(2)
         self._messages = folder / "messages"
-        scenario = (HERE / "sipp" / "callee.xml").read_text()
-        self._process = _sipp(folder, scenario, "-p", self.port, "-mp", free_ports(4))
+        text = (HERE / "sipp" / f"{scenario}.xml").read_text()
+        self._process = _sipp(folder, text, "-p", self.port, "-mp", free_ports(4), messages=messages)
         time.sleep(0.1)
         if self._process.poll() is not None:
             raise Missing(f"SIPp does not start, see {folder}")

@@ -1,0 +1,108 @@
+//! Follows the calls of PBXs: one follower for each link, which connects, reads, tracks, and connects again.
+//!
+//! ```text
+//! socket -> reader task -> queue, bounded by bytes -> session -> tracker -> sink
+//! ```
+//!
+//! The reader does nothing but read: Asterisk drops whoever is slower than 100 ms. What it read is tracked by the time at
+//! which it came. The sink may be slow; the queue is what waits for it. When the queue is full the link is closed with an
+//! alarm, and what was missed is found by comparing with the PBX at the next connect.
+
+mod asterisk;
+mod links;
+mod reader;
+mod tracked;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use crate::track::{CallEvent, OpenCall};
+
+pub use links::Links;
+
+/// The tracking may be so far behind the arrival before it is said.
+const LAG: Duration = Duration::from_secs(1);
+
+/// What is to be kept together: events, and the calls as they are behind them.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Batch {
+    /// The PBX's name in the configuration.
+    pub pbx: String,
+    /// In order.
+    pub events: Vec<CallEvent>,
+    /// The calls of these events.
+    pub calls: Vec<CallChange>,
+}
+
+/// A call, as it is behind its events.
+#[derive(Clone, Debug, PartialEq)]
+pub enum CallChange {
+    /// Open: this takes the place of what was kept of it.
+    Open(Box<OpenCall>),
+    /// Over: its `{calluniqueid}`.
+    Over(String),
+}
+
+/// What comes later.
+pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Where events go.
+pub trait EventSink: Send + Sync {
+    /// The calls of a PBX that were open when the program ended.
+    fn open_calls<'a>(&'a self, pbx: &'a str) -> Later<'a, Vec<OpenCall>>;
+
+    /// Keeps events and open calls in one transaction. Done when they are kept; as long as that takes, the link's queue
+    /// waits.
+    fn accept(&self, batch: Batch) -> Later<'_, ()>;
+}
+
+/// How a link does, for logs and metrics.
+#[derive(Debug, Default)]
+pub struct Health {
+    /// Logged in.
+    connected: AtomicBool,
+    /// Logins until now.
+    logins: AtomicU64,
+    /// Events handed to the sink.
+    events: AtomicU64,
+    /// Milliseconds between the arrival of bytes and the keeping of what they told: the last, and the most.
+    lag: AtomicU64,
+    max_lag: AtomicU64,
+}
+
+impl Health {
+    /// Whether it is logged in.
+    pub fn is_connected(&self) -> bool {
+        self.connected.load(Ordering::Relaxed)
+    }
+
+    /// How often it has logged in.
+    pub fn logins(&self) -> u64 {
+        self.logins.load(Ordering::Relaxed)
+    }
+
+    /// How many events were kept.
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
+    /// Between the arrival of bytes and the keeping of what they told: the last time.
+    pub fn lag(&self) -> Duration {
+        Duration::from_millis(self.lag.load(Ordering::Relaxed))
+    }
+
+    /// The longest [`Health::lag`] since the start.
+    pub fn max_lag(&self) -> Duration {
+        Duration::from_millis(self.max_lag.load(Ordering::Relaxed))
+    }
+
+    /// Notes a lag; whether it is worth a warning: the first beyond [`LAG`] after one below.
+    fn note_lag(&self, lag: Duration) -> bool {
+        let ms = u64::try_from(lag.as_millis()).unwrap_or(u64::MAX);
+        self.max_lag.fetch_max(ms, Ordering::Relaxed);
+        let before = self.lag.swap(ms, Ordering::Relaxed);
+        lag >= LAG && Duration::from_millis(before) < LAG
+    }
+}
