@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use crate::config::{self, Config};
+use crate::config::Config;
 use crate::guard::Lockout;
 use crate::io::{Admission, Answers, Hook, Keeper, Listener, Registry, Shared, start_workers, tls_settings};
 use crate::store::Store;
@@ -21,6 +21,7 @@ const DRAIN_LOOK: Duration = Duration::from_millis(20);
 /// A running daemon.
 pub struct App {
     shared: Arc<Shared>,
+    /// What it started with: listeners and store are still these.
     config: Config,
     addresses: Vec<(Pbx, SocketAddr)>,
     workers: Vec<JoinHandle<()>>,
@@ -89,14 +90,18 @@ impl App {
         Lockouts(self.shared.clone())
     }
 
-    /// Takes a new configuration. Calls that are open keep what they began with. Returns the changed keys that only a
-    /// restart applies.
-    pub fn reload(&mut self, config: Config) -> Vec<&'static str> {
+    /// Takes a new configuration. Calls that are open keep what they began with. Returns the keys that are another than
+    /// at the start and that only a restart applies.
+    ///
+    /// # Errors
+    /// Without a listener, as at the start: nobody could ask any more. Nothing was changed then.
+    pub fn reload(&mut self, config: &Config) -> Result<Vec<&'static str>, StartError> {
+        if Pbx::ALL.iter().all(|pbx| config.listener(*pbx).is_none()) {
+            return Err(StartError::NoListener);
+        }
         let before = self.shared.registry.load_full();
-        let waiting = self.config.needs_restart(&config);
-        self.shared.registry.store(Arc::new(registry(&config, Some(&before))));
-        self.config = config;
-        waiting
+        self.shared.registry.store(Arc::new(registry(config, Some(&before))));
+        Ok(self.config.needs_restart(config))
     }
 
     /// Stops: the listener first, then up to `patience` for the calls that are open, then the rest with `shutdown`.
@@ -171,13 +176,17 @@ fn registry(config: &Config, before: Option<&Registry>) -> Registry {
         policy: Arc::new(Policy::new(config.egress.deny.clone(), config.egress.allow.clone())),
         admissions: Pbx::ALL
             .into_iter()
-            .filter_map(|pbx| Some((pbx, admission(config.listener(pbx)?))))
+            .filter_map(|pbx| Some((pbx, admission(pbx, config, before)?)))
             .collect(),
     }
 }
 
-fn admission(listener: &config::Listener) -> Admission {
-    Admission { allow: listener.allow.clone(), max_calls: listener.max_calls }
+/// What a listener lets in. One that a new configuration takes away stays open, as it was, until the restart.
+fn admission(pbx: Pbx, config: &Config, before: Option<&Registry>) -> Option<Admission> {
+    match config.listener(pbx) {
+        Some(listener) => Some(Admission { allow: listener.allow.clone(), max_calls: listener.max_calls }),
+        None => before.and_then(|before| before.admissions.get(&pbx).cloned()),
+    }
 }
 
 fn hook(plan: Arc<Plan>, earlier: Option<&Arc<Hook>>) -> Hook {

@@ -21,8 +21,8 @@ pub use command::{CallerChange, Collect, Command, CommandId, Finish, Outcome};
 pub use session::{Session, SessionOutput};
 
 use crate::terms::{
-    Answer, CallResult, Code, Destination, Ended, EntryFault, Failure, Ivr, Journal, Numbers, Opening, Pbx,
-    Prompt, Reason, Route, Status, Step, Webhook, What,
+    Answer, CallResult, Code, Codes, Destination, Ended, EntryFault, Failure, Ivr, Journal, Numbers, Opening,
+    Pbx, Prompt, Reason, Route, Status, Step, Webhook, What,
 };
 
 /// How long the PBX may take to take the answer and go.
@@ -73,6 +73,8 @@ pub struct Ask {
     pub code: Option<Code>,
     /// The attempt, from 1.
     pub attempt: u32,
+    /// The codes of the attempts before that the web server was told; none where they may be shown.
+    pub earlier: Codes,
 }
 
 /// What a call awaits.
@@ -113,6 +115,8 @@ pub struct Call {
     /// What the running entry plays, for the journal.
     prompts: Vec<String>,
     code: Option<Code>,
+    /// The codes that the web server was told, where they must not be shown.
+    secret: Codes,
     answer: Option<Answer>,
     failure: Option<Failure>,
     next_command: u32,
@@ -221,6 +225,7 @@ impl Call {
             attempt: 0,
             prompts: Vec::new(),
             code: None,
+            secret: Codes::NONE,
             answer: None,
             failure: None,
             next_command: 0,
@@ -479,7 +484,13 @@ impl Call {
 
     fn ask(&mut self, _now: Instant) {
         self.state = State::AwaitVerdict;
-        self.outputs.push_back(Output::Ask(Ask { code: self.code.clone(), attempt: self.attempt.max(1) }));
+        let earlier = self.secret.clone();
+        let secret = self.webhook.as_ref().and_then(|w| w.ivr.as_ref()).is_none_or(|ivr| ivr.secret);
+        if let Some(code) = self.code.as_ref().filter(|_| secret) {
+            self.secret.add(code);
+        }
+        let (code, attempt) = (self.code.clone(), self.attempt.max(1));
+        self.outputs.push_back(Output::Ask(Ask { code, attempt, earlier }));
     }
 
     fn command(&mut self, command: Command) {
@@ -554,13 +565,9 @@ impl Call {
         self.state = State::Closed;
     }
 
-    /// A text without the code in it, unless the code may be shown.
+    /// A text without the codes in it, unless they may be shown.
     fn masked(&self, text: &str) -> String {
-        let secret = self.webhook.as_ref().and_then(|w| w.ivr.as_ref()).is_none_or(|ivr| ivr.secret);
-        match &self.code {
-            Some(code) if secret => code.mask_in(text),
-            _ => text.to_owned(),
-        }
+        self.secret.mask_in(text)
     }
 }
 

@@ -39,28 +39,8 @@ fn template(text: &str) -> Template {
 }
 
 fn webhook() -> Webhook {
-    Webhook {
-        name: WebhookName::parse("vip").expect("a name"),
-        description: String::new(),
-        enabled: true,
-        method: Method::Get,
-        url: Template::parse("http://crm/?code={code}", Place::Request).expect("a template"),
-        fallback_url: None,
-        timeout: Duration::from_secs(2),
-        retries: 0,
-        drop_empty: false,
-        headers: Vec::new(),
-        body: Body::Json,
-        number_format: NumberFormat::AsIs,
-        caller_id: CallerId::Caller,
-        save_as: None,
-        secret: None,
-        cache: Duration::ZERO,
-        ivr: None,
-        caller_name: None,
-        destination: DestinationRule::default(),
-        variables: Vec::new(),
-    }
+    let url = Template::parse("http://crm/?code={code}", Place::Request).expect("a template");
+    Webhook::new(WebhookName::parse("vip").expect("a name"), url)
 }
 
 fn ivr() -> Ivr {

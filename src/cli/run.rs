@@ -145,11 +145,14 @@ fn reload(app: &mut App, file: &ConfigFile) {
     match file.load() {
         Ok(config) => {
             tell_warnings(&config);
-            let webhooks = config.webhooks.len();
-            let waiting = app.reload(config);
-            tracing::info!(webhooks, "read the configuration again");
-            if !waiting.is_empty() {
-                tracing::warn!(keys = waiting.join(", "), "these changed keys need a restart");
+            match app.reload(&config) {
+                Ok(waiting) => {
+                    tracing::info!(webhooks = config.webhooks.len(), "read the configuration again");
+                    if !waiting.is_empty() {
+                        tracing::warn!(keys = waiting.join(", "), "these changed keys need a restart");
+                    }
+                }
+                Err(error) => tracing::error!("nothing was changed: {error}"),
             }
         }
         Err(problems) => {
@@ -171,10 +174,15 @@ fn take_notice(lockouts: &Lockouts, notice: Notice) {
     match notice {
         Notice::Loaded(codes) => {
             let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+            let mut restored = 0;
             for code in codes {
                 let then = Duration::from_millis(u64::try_from(code.at).unwrap_or(0));
                 let age = wall.saturating_sub(then);
-                lockouts.with(&code.webhook, |lockout| lockout.restore(now, &code.caller, age));
+                let known = lockouts.with(&code.webhook, |lockout| lockout.restore(now, &code.caller, age));
+                restored += usize::from(known.is_some());
+            }
+            if restored > 0 {
+                tracing::info!(codes = restored, "wrong codes of before this start count");
             }
         }
         Notice::Cleared { webhook, caller } => {

@@ -1,6 +1,10 @@
 //! Every key of the file, once: what the reader takes, what `config.example.toml` and `docs/configuration.md` say.
 
+mod keys;
+
 use std::time::Duration;
+
+use self::keys::{IVR, SUBSCRIPTION, WEBHOOK};
 
 /// A section of the file.
 #[derive(Clone, Copy, Debug)]
@@ -175,45 +179,39 @@ const DAY: u64 = 24 * HOUR;
 /// Beginnings of the file that belong to parts which this version does not have.
 pub const NOT_BUILT: &[&str] = &["admin"];
 
+const FASTAGI: [Key; 3] = listener(r#""127.0.0.1:4573""#);
+const ESL: [Key; 3] = listener(r#""127.0.0.1:8084""#);
+
+/// The keys of a listener for a PBX.
+const fn listener(listen: &'static str) -> [Key; 3] {
+    [
+        key("listen", Kind::Listen, listen, "The address and port to listen on."),
+        key(
+            "allow",
+            Kind::Networks,
+            r#"["127.0.0.0/8", "::1/128"]"#,
+            "Who may connect. No password protects this listener, so name your PBXs and nobody else.",
+        ),
+        key(
+            "max_calls",
+            Kind::Count(1, 100_000),
+            "10000",
+            "Calls at a time. One more fails at once with `overload`, so that the others go on.",
+        ),
+    ]
+}
+
 /// The whole file.
 pub const SECTIONS: &[Section] = &[
     Section {
         path: "fastagi",
         help: "Where Asterisk connects. Without this section the listener is not opened.",
-        keys: &[
-            key("listen", Kind::Listen, r#""127.0.0.1:4573""#, "The address and port to listen on."),
-            key(
-                "allow",
-                Kind::Networks,
-                r#"["127.0.0.0/8", "::1/128"]"#,
-                "Who may connect. FastAGI has no password, so name your PBXs and nobody else.",
-            ),
-            key(
-                "max_calls",
-                Kind::Count(1, 100_000),
-                "10000",
-                "Calls at a time. One more fails at once with `overload`, so that the others go on.",
-            ),
-        ],
+        keys: &FASTAGI,
     },
     Section {
         path: "esl",
         help: "Where FreeSWITCH connects: its outbound socket. Without this section the listener is not opened.",
-        keys: &[
-            key("listen", Kind::Listen, r#""127.0.0.1:8084""#, "The address and port to listen on."),
-            key(
-                "allow",
-                Kind::Networks,
-                r#"["127.0.0.0/8", "::1/128"]"#,
-                "Who may connect. The outbound socket has no password, so name your PBXs and nobody else.",
-            ),
-            key(
-                "max_calls",
-                Kind::Count(1, 100_000),
-                "10000",
-                "Calls at a time. One more fails at once with `overload`, so that the others go on.",
-            ),
-        ],
+        keys: &ESL,
     },
     Section {
         path: "asterisk.NAME",
@@ -376,174 +374,4 @@ pub const SECTIONS: &[Section] = &[
             optional("people", Kind::Texts, "all", "Who made the change, for `user` events."),
         ],
     },
-];
-
-/// The words of `events`.
-const EVENTS: &[&str] = &["call", "ringing", "connected", "transferred", "disconnected", "cdr", "user"];
-
-const SUBSCRIPTION: &[Key] = &[
-    key("description", Kind::Text, r#""""#, "For people."),
-    key("enabled", Kind::Flag, "true", "Switched off, nothing that happens meanwhile is kept for it."),
-    required(
-        "events",
-        Kind::Words(EVENTS),
-        r#"["ringing", "connected", "disconnected"]"#,
-        "What it is told. docs/events.md says when each happens.",
-    ),
-    optional(
-        "directions",
-        Kind::Words(&["in", "out", "internal"]),
-        "all; for `call` those that come in",
-        "Calls of which directions.",
-    ),
-    key("method", Kind::Choice(&["GET", "POST"]), r#""GET""#, "A GET has no body."),
-    required(
-        "url",
-        Kind::Url,
-        r#""https://crm.example.com/{event}/{callfrom}""#,
-        "Where to tell it. Variables may stand in the path and the query.",
-    ),
-    optional("headers", Kind::Headers, "none", "Sent with the request."),
-    key(
-        "body",
-        Kind::EventBody,
-        r#""json""#,
-        "What a POST sends: all variables as JSON, or a text of your own.",
-    ),
-    optional("content_type", Kind::ContentType, "none", "Needed by a body of your own."),
-    key(
-        "order",
-        Kind::Choice(&["strict", "none"]),
-        r#""strict""#,
-        "`strict`: an event waits for the earlier ones of its call. `none`: they may pass each other.",
-    ),
-    optional(
-        "expires",
-        Kind::Expires(ms(SECOND), ms(30 * DAY)),
-        "never",
-        "How old an event may be when it is sent. One that is older is kept as `expired`.",
-    ),
-    optional(
-        "secret",
-        Kind::SigningKeys,
-        "not signed",
-        "Signs each request, so that your server knows who tells it. Two while you change from one to the other.",
-    ),
-    key(
-        "schedule",
-        Kind::Durations(ms(SECOND), ms(7 * DAY)),
-        r#"["5s", "5m", "30m", "2h", "5h", "10h", "14h", "20h", "24h"]"#,
-        "How long to wait after each failed attempt before the next one. After the last it is given up.",
-    ),
-];
-
-const WEBHOOK: &[Key] = &[
-    key("description", Kind::Text, r#""""#, "For people."),
-    key("enabled", Kind::Flag, "true", "Switched off, every call fails at once with `disabled`."),
-    key("method", Kind::Choice(&["GET", "POST"]), r#""GET""#, "A GET has no body."),
-    required(
-        "url",
-        Kind::Url,
-        r#""https://crm.example.com/route?callerid={callerid}""#,
-        "Where to ask. Variables may stand in the path and the query.",
-    ),
-    optional("fallback_url", Kind::Url, "none", "Asked when the first one does not work."),
-    key(
-        "timeout",
-        Kind::Duration(ms(SECOND), ms(10 * SECOND)),
-        r#""2s""#,
-        "For everything together, from DNS to the fallback. The caller waits this long at most.",
-    ),
-    key(
-        "retries",
-        Kind::Count(0, 5),
-        "0",
-        "How often to try again within the same time, where nothing was sent yet.",
-    ),
-    key("drop_empty", Kind::Flag, "false", "Leaves query parameters without a value out of the URL."),
-    key("headers", Kind::Headers, "{}", "Sent with the request."),
-    key(
-        "body",
-        Kind::Body,
-        r#""json""#,
-        "What a POST sends: all values as JSON or as a form, or a text of your own.",
-    ),
-    optional("content_type", Kind::ContentType, "none", "Needed by a body of your own."),
-    key(
-        "number_format",
-        Kind::Choice(&["as_is", "e164", "plus_off"]),
-        r#""as_is""#,
-        "How `{did}`, `{callerid}` and the numbers of a JSON or form body are written.",
-    ),
-    key(
-        "caller_id",
-        Kind::Choice(&["caller", "called", "suppressed"]),
-        r#""caller""#,
-        "What the callee sees: the caller's number, the number called, or nothing. Also where the webhook failed.",
-    ),
-    optional(
-        "save_as",
-        Kind::Variable,
-        "none",
-        "The channel variable that gets the whole text of the answer.",
-    ),
-    optional(
-        "secret",
-        Kind::SigningKey,
-        "not signed",
-        "Signs the request, so that your server knows who asks.",
-    ),
-    key(
-        "cache",
-        Kind::Duration(ms(0), ms(DAY)),
-        r#""0s""#,
-        "Keeps ACK answers this long and asks not again for the same request. Not with a secret code.",
-    ),
-    key("variables", Kind::Variables, "{}", "Further values of the answer for the dialplan."),
-];
-
-const IVR: &[Key] = &[
-    key("answer", Kind::Flag, "true", "Answers the channel first: many trunks carry no digits before."),
-    key(
-        "secret",
-        Kind::Flag,
-        "true",
-        "`false`: the entry is a menu choice. It may be shown, `WEBHOOK_CODE` is set, and nobody is locked out.",
-    ),
-    key(
-        "timeout",
-        Kind::Duration(ms(SECOND), ms(60 * SECOND)),
-        r#""5s""#,
-        "How long to wait for the first digit after the prompt, and for each further one.",
-    ),
-    optional(
-        "digit_timeout",
-        Kind::Duration(ms(SECOND), ms(60 * SECOND)),
-        "`timeout`",
-        "Another time between digits, where it must be shorter or longer.",
-    ),
-    key("attempts", Kind::Count(1, 10), "3", "How many entries a caller has."),
-    key("min_digits", Kind::Count(1, 127), "1", "A shorter entry is wrong, and your server is not asked."),
-    key("max_digits", Kind::Count(1, 127), "8", "The entry ends here. `#` ends it earlier."),
-    optional(
-        "pattern",
-        Kind::Pattern,
-        "any digits",
-        "The whole entry must match, or your server is not asked.",
-    ),
-    optional("start_prompt", Kind::Prompt, "silence", "Played before an entry."),
-    optional("error_prompt", Kind::Prompt, "silence", "Played after a wrong entry."),
-    optional("timeout_prompt", Kind::Prompt, "silence", "Played when nothing was pressed."),
-    key(
-        "repeat_start_prompt",
-        Kind::Flag,
-        "true",
-        "Plays the start prompt before each attempt, not the first alone.",
-    ),
-    optional(
-        "lockout",
-        Kind::FalseOrSection,
-        "on, with the defaults below",
-        "What protects the code from guessing.",
-    ),
 ];

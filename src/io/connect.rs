@@ -147,3 +147,40 @@ fn connect_error(detail: &str) -> HopError {
 fn tls_error(detail: &str) -> HopError {
     HopError { kind: HopErrorKind::Tls, sent: false, detail: detail.to_owned() }
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    /// An address where a connect waits for minutes: nobody accepts, and the kernel keeps no more.
+    async fn full() -> (SocketAddr, TcpListener, Vec<TcpStream>) {
+        let socket = tokio::net::TcpSocket::new_v4().expect("a socket");
+        socket.bind(SocketAddr::from(([127, 0, 0, 1], 0))).expect("a port");
+        let listener = socket.listen(1).expect("a listener");
+        let (address, mut kept) = (listener.local_addr().expect("an address"), Vec::new());
+        while let Ok(Ok(stream)) = tokio::time::timeout(NEXT_ADDRESS, TcpStream::connect(address)).await {
+            kept.push(stream);
+        }
+        (address, listener, kept)
+    }
+
+    #[tokio::test]
+    async fn an_address_that_is_dead_does_not_keep_from_the_next_one() {
+        let (live, gone) = (TcpListener::bind("127.0.0.1:0").await, TcpListener::bind("127.0.0.1:0").await);
+        let address = |listener: &TcpListener| listener.local_addr().expect("an address");
+        let (live, gone) = (live.expect("a port"), gone.expect("a port"));
+        let refused = address(&gone);
+        drop(gone);
+        let (silent, _listener, _kept) = full().await;
+        for dead in [vec![refused], vec![silent], vec![silent, refused, silent]] {
+            let addresses = [dead, vec![address(&live)]].concat();
+            let connected = tokio::time::timeout(Duration::from_secs(20), connect_any(&addresses)).await;
+            let (_, peer) = connected.expect("no wait for the dead ones").expect("a connection");
+            assert_eq!(peer, address(&live), "{addresses:?}");
+        }
+        let error = connect_any(&[refused, refused]).await.expect_err("nobody is there");
+        assert_eq!((error.kind, error.sent), (HopErrorKind::Connect, false));
+    }
+}

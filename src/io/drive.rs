@@ -190,11 +190,15 @@ impl<S: Session> Driver<S> {
         self.call = Some(call);
     }
 
-    /// Connects while the caller listens to the prompt.
+    /// Connects while the caller listens to the prompt. A server that takes the connection and then says nothing does not
+    /// keep it.
     fn prepare(&self, hook: &Hook) {
         let (http, policy) = (self.worker.http.clone(), self.registry.policy.clone());
-        let origin = hook.plan.origin().clone();
-        tokio::task::spawn_local(async move { http.prepare(&origin, &policy).await });
+        let (origin, within) = (hook.plan.origin().clone(), hook.webhook().timeout);
+        tokio::task::spawn_local(async move {
+            // Too late is no matter: the request connects anew, and tells.
+            tokio::time::timeout(within, http.prepare(&origin, &policy)).await.ok();
+        });
     }
 
     fn ask(&mut self, now: Instant, question: &Ask) {
@@ -213,7 +217,11 @@ impl<S: Session> Driver<S> {
             numbers: &self.registry.numbers,
             now: wall(),
         };
-        let requests = hook.plan.render(&webhook::Question { facts, attempt: question.attempt });
+        let requests = hook.plan.render(&webhook::Question {
+            facts,
+            attempt: question.attempt,
+            earlier: &question.earlier,
+        });
         let key = hook.answers.as_ref().map(|_| requests.cache_key(&hook.plan));
         let exchange = Exchange::new(now, hook.plan.clone(), self.registry.policy.clone(), requests);
         let (http, notes) = (self.worker.http.clone(), self.notes.clone());

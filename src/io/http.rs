@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
-use hickory_resolver::TokioResolver;
+use hickory_resolver::config::ResolverConfig;
+use hickory_resolver::net::runtime::TokioRuntimeProvider;
+use hickory_resolver::{ResolverBuilder, TokioResolver};
 use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use tokio_rustls::rustls;
@@ -54,24 +56,17 @@ impl Http {
     /// For one worker; call it on its thread. Without a usable resolver configuration only addresses, `localhost` and
     /// the hosts file work.
     pub fn new(tls: Arc<rustls::ClientConfig>) -> Http {
-        let resolver = TokioResolver::builder_tokio().and_then(|mut builder| {
-            let options = builder.options_mut();
-            options.timeout = DNS_TRY;
-            options.attempts = DNS_TRIES;
-            builder.build()
+        let builder = TokioResolver::builder_tokio().unwrap_or_else(|error| {
+            tracing::warn!(%error, "no name server: webhooks by name will fail with `dns`");
+            without_name_server()
         });
-        let resolver = resolver
-            .inspect_err(
-                |error| tracing::warn!(%error, "no name server: webhooks by name will fail with `dns`"),
-            )
-            .ok();
-        Http { connector: Rc::new(Connector::new(tls)), resolver }
+        Http { connector: Rc::new(Connector::new(tls)), resolver: resolver(builder) }
     }
 
     /// The addresses of a name.
     pub async fn resolve(&self, host: &str) -> Result<Vec<IpAddr>, String> {
         let Some(resolver) = &self.resolver else {
-            return Err("no name server is configured".to_owned());
+            return Err("names cannot be resolved here".to_owned());
         };
         let found = resolver.lookup_ip(host).await.map_err(|e| e.to_string())?;
         let addresses: Vec<IpAddr> = found.iter().collect();
@@ -159,6 +154,18 @@ impl Http {
     }
 }
 
+/// What knows the hosts file alone.
+fn without_name_server() -> ResolverBuilder<TokioRuntimeProvider> {
+    TokioResolver::builder_with_config(ResolverConfig::default(), TokioRuntimeProvider::default())
+}
+
+fn resolver(mut builder: ResolverBuilder<TokioRuntimeProvider>) -> Option<TokioResolver> {
+    let options = builder.options_mut();
+    options.timeout = DNS_TRY;
+    options.attempts = DNS_TRIES;
+    builder.build().inspect_err(|error| tracing::warn!(%error, "webhooks by name will fail with `dns`")).ok()
+}
+
 async fn read_body(mut body: Incoming, limit: usize) -> Result<(Bytes, bool), HopError> {
     let mut whole: Option<Bytes> = None;
     let mut joined = BytesMut::new();
@@ -194,4 +201,19 @@ fn bad_response(sent: bool, error: &hyper::Error) -> HopError {
         None => error.to_string(),
     };
     HopError { kind: HopErrorKind::BadResponse, sent, detail }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_a_name_server_this_machine_is_known_and_others_are_not() {
+        let resolver = resolver(without_name_server());
+        let tls = tls_settings().expect("TLS");
+        let http = Http { connector: Rc::new(Connector::new(tls)), resolver };
+        let found = http.resolve("localhost").await.expect("the hosts file");
+        assert!(found.iter().all(IpAddr::is_loopback), "{found:?}");
+        assert!(http.resolve("crm.example.com").await.is_err());
+    }
 }

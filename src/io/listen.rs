@@ -31,7 +31,7 @@ const UNOPENED_PER_PEER: usize = 512;
 /// How long nothing is accepted when there is no descriptor or memory left. Calls that end give some back.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 
-/// At most one line about refused connections in this time.
+/// At most one line in this time about refused connections, and one about those that cannot be accepted.
 const TELL_EVERY: Duration = Duration::from_secs(10);
 
 /// Counts connections, for all workers.
@@ -40,18 +40,38 @@ pub(super) struct Gate {
     pbx: Pbx,
     open: AtomicUsize,
     unopened: Mutex<HashMap<IpAddr, usize>>,
-    refused: Mutex<Refused>,
+    refused: Mutex<Rarely>,
+    failed: Mutex<Rarely>,
 }
 
+/// Counts what would fill the log.
 #[derive(Debug, Default)]
-struct Refused {
+struct Rarely {
     since_told: u64,
     told: Option<Instant>,
 }
 
+impl Rarely {
+    /// One more; how many since the last line, when it is time for one.
+    fn tell(&mut self) -> Option<u64> {
+        self.since_told += 1;
+        if self.told.is_some_and(|told| told.elapsed() < TELL_EVERY) {
+            return None;
+        }
+        self.told = Some(Instant::now());
+        Some(std::mem::take(&mut self.since_told))
+    }
+}
+
 impl Gate {
     pub(super) fn new(pbx: Pbx) -> Gate {
-        Gate { pbx, open: AtomicUsize::new(0), unopened: Mutex::default(), refused: Mutex::default() }
+        Gate {
+            pbx,
+            open: AtomicUsize::new(0),
+            unopened: Mutex::default(),
+            refused: Mutex::default(),
+            failed: Mutex::default(),
+        }
     }
 
     /// Counts one more connection of a peer, unless there are too many.
@@ -66,12 +86,16 @@ impl Gate {
     }
 
     fn refuse(&self, peer: SocketAddr, why: &str) {
-        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
-        refused.since_told += 1;
-        if refused.told.is_none_or(|told| told.elapsed() >= TELL_EVERY) {
+        if let Some(count) = self.refused.lock().unwrap_or_else(PoisonError::into_inner).tell() {
             let listener = self.pbx.section();
-            tracing::warn!(%peer, listener, why, count = refused.since_told, "refused a connection");
-            *refused = Refused { since_told: 0, told: Some(Instant::now()) };
+            tracing::warn!(%peer, listener, why, count, "refused a connection");
+        }
+    }
+
+    fn fail(&self, error: &io::Error) {
+        if let Some(count) = self.failed.lock().unwrap_or_else(PoisonError::into_inner).tell() {
+            let listener = self.pbx.section();
+            tracing::error!(%error, listener, count, "cannot accept calls now; trying again");
         }
     }
 }
@@ -132,7 +156,7 @@ pub(super) async fn accept(worker: Rc<Worker>, listener: std::net::TcpListener, 
             Ok((stream, peer)) => admit(&worker, &gate, &calls, stream, peer),
             Err(error) if is_the_peers(&error) => {}
             Err(error) => {
-                tracing::error!(%error, "cannot accept calls now; trying again");
+                gate.fail(&error);
                 tokio::time::sleep(ACCEPT_PAUSE).await;
             }
         }
@@ -153,7 +177,6 @@ fn is_the_peers(error: &io::Error) -> bool {
 fn admit(worker: &Rc<Worker>, gate: &Arc<Gate>, calls: &TaskTracker, stream: TcpStream, peer: SocketAddr) {
     let ip = peer.ip().to_canonical();
     let registry = worker.shared.registry.load();
-    // A listener that a reload has taken out of the file stays until the restart, for nobody.
     let Some(admission) = registry.admissions.get(&gate.pbx) else { return };
     if !admission.allow.iter().any(|net| net.contains(&ip)) {
         return gate.refuse(peer, "its address is not in allow");

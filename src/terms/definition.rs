@@ -248,6 +248,32 @@ pub struct DestinationRule {
 }
 
 impl Webhook {
+    /// One that has a name and a URL, and everything else as it is when the configuration does not say.
+    pub fn new(name: WebhookName, url: Template) -> Webhook {
+        Webhook {
+            name,
+            description: String::new(),
+            enabled: true,
+            method: Method::Get,
+            url,
+            fallback_url: None,
+            timeout: Duration::from_secs(2),
+            retries: 0,
+            drop_empty: false,
+            headers: Vec::new(),
+            body: Body::Json,
+            number_format: NumberFormat::AsIs,
+            caller_id: CallerId::Caller,
+            save_as: None,
+            secret: None,
+            cache: Duration::ZERO,
+            ivr: None,
+            caller_name: None,
+            destination: DestinationRule::default(),
+            variables: Vec::new(),
+        }
+    }
+
     /// How long the dialplan should guard a call with this webhook: `SECONDS` of its subroutine. 15 s without an IVR;
     /// with one, attempts × (prompts, 30 s assumed, + timeout × (`max_digits` + 1) + webhook timeout) + 5 s.
     pub fn guard_time(&self) -> Duration {

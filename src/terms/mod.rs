@@ -18,6 +18,7 @@ mod secret;
 mod subscription;
 mod template;
 mod text;
+mod variable;
 
 pub use answer::{Answer, Dialect, Failure};
 pub use definition::{
@@ -33,7 +34,8 @@ pub use journal::{Ended, EntryFault, Journal, Step, Via, What};
 pub use number::{Destination, DestinationRefused, Number, Numbers};
 pub use opening::{Channel, Opening, Pbx, Route, RouteError};
 pub use outcome::{CallResult, Reason, Status};
-pub use secret::{Code, Secret};
+pub use secret::{Code, Codes, Secret};
 pub use subscription::{EventBody, Order, Restrict, Subscription};
-pub use template::{Place, Template, TemplateError, Values, Variable};
+pub use template::{Place, Template, TemplateError, Values};
 pub use text::{Cleaned, PbxText, VarName, VarNameError};
+pub use variable::Variable;

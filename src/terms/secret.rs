@@ -76,6 +76,34 @@ impl Code {
     pub const MASK: &'static str = "****";
 }
 
+/// The codes of one call that a web server was told. Any of them may come back in any later answer.
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub struct Codes(Vec<Code>);
+
+impl Codes {
+    /// None.
+    pub const NONE: Codes = Codes(Vec::new());
+
+    /// One more.
+    pub fn add(&mut self, code: &Code) {
+        if !code.is_empty() && !self.0.contains(code) {
+            // The longest first: a shorter one that it begins with must not leave its rest.
+            let at = self.0.partition_point(|other| other.len() >= code.len());
+            self.0.insert(at, code.clone());
+        }
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// `text` with each of them masked as [`Code::mask_in`] does.
+    pub fn mask_in(&self, text: &str) -> String {
+        self.0.iter().fold(text.to_owned(), |text, code| code.mask_in(&text))
+    }
+}
+
 impl fmt::Debug for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(Self::MASK)
@@ -117,6 +145,11 @@ mod tests {
         assert_eq!(code.mask_in("é0042é00%342"), "é****é****");
         let star = Code::parse("12*4").expect("digits");
         assert_eq!(star.mask_in("/r?code=12%2A4&a=12%2a4 12*4 12*"), "/r?code=****&a=**** **** 12*");
+        let mut codes = Codes::default();
+        for digits in ["0042", "", "00421", "9"] {
+            codes.add(&Code::parse(digits).expect("digits"));
+        }
+        assert_eq!(codes.mask_in("00421 0042 9"), "**** **** ****");
         assert_eq!(Code::parse("12a"), None);
         assert_eq!(Code::parse("12#"), None);
         assert!(Code::parse("12*A").is_some());

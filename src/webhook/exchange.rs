@@ -366,7 +366,7 @@ impl Exchange {
         };
         match read {
             Ok(mut answer) => {
-                if self.requests.secret.is_some() {
+                if !self.requests.secret.is_empty() {
                     for hint in &mut answer.hints {
                         *hint = self.masked(std::mem::take(hint));
                     }
@@ -408,7 +408,7 @@ impl Exchange {
             return Err(format!("more than {MAX_REDIRECTS} redirects, the last one to {url}"));
         }
         let sent = url[url::Position::BeforePath..].to_owned();
-        Ok(Path::redirected(sent, self.requests.secret.as_ref()))
+        Ok(Path::redirected(sent, &self.requests.secret))
     }
 
     /// A request brought no HTTP answer.
@@ -475,12 +475,9 @@ impl Exchange {
         format!("{}{}", self.target().origin, self.path.shown())
     }
 
-    /// A text in which the code may stand, without it.
+    /// A text in which a code may stand, without it.
     fn masked(&self, text: String) -> String {
-        match &self.requests.secret {
-            Some(code) => code.mask_in(&text),
-            None => text,
-        }
+        self.requests.secret.mask_in(&text)
     }
 }
 

@@ -9,7 +9,7 @@ use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use super::cache::CacheKey;
 use super::plan::{Plan, header_value};
-use crate::terms::{Body, Code, Encoding, Facts, Method, Values, Variable};
+use crate::terms::{Body, Code, Codes, Encoding, Facts, Method, Values, Variable};
 
 /// What of a body is shown in the journal, bytes.
 pub(super) const SHOWN: usize = 4096;
@@ -35,6 +35,8 @@ pub struct Question<'a> {
     pub facts: Facts<'a>,
     /// The attempt, from 1: one call can ask several times, each with another code.
     pub attempt: u32,
+    /// The codes of the attempts before: they may come back in this one's answer.
+    pub earlier: &'a Codes,
 }
 
 /// All requests that a question may need.
@@ -52,8 +54,8 @@ pub struct Requests {
     /// Trace id and the first span id, where the call's id is a UUID.
     trace: Option<(u128, u64)>,
     headers: Vec<(HeaderName, HeaderValue)>,
-    /// To be masked in what comes back. `None`: it may be shown.
-    pub(super) secret: Option<Code>,
+    /// To be masked in what comes back.
+    pub(super) secret: Codes,
 }
 
 /// Path and query of a request.
@@ -77,8 +79,8 @@ impl Path {
     }
 
     /// One that a server sent us to.
-    pub(super) fn redirected(sent: String, secret: Option<&Code>) -> Path {
-        let masked = secret.map(|code| code.mask_in(&sent)).filter(|masked| *masked != sent);
+    pub(super) fn redirected(sent: String, secret: &Codes) -> Path {
+        let masked = Some(secret.mask_in(&sent)).filter(|masked| *masked != sent);
         Path { sent, masked }
     }
 }
@@ -100,20 +102,21 @@ impl Plan {
     /// Renders the requests of a question.
     pub fn render(&self, question: &Question<'_>) -> Requests {
         let facts = &question.facts;
-        let secret = match &self.webhook.ivr {
-            Some(ivr) if !ivr.secret => None,
-            _ => facts.code.filter(|code| !code.is_empty()).cloned(),
-        };
+        let mut secret = Codes::NONE;
+        if self.webhook.ivr.as_ref().is_none_or(|ivr| ivr.secret) {
+            secret.clone_from(question.earlier);
+            facts.code.into_iter().for_each(|code| secret.add(code));
+        }
         let path = |template: &crate::terms::Template| {
             let finish = |text: String| finish_path(text, self.webhook.drop_empty);
-            let show = secret.is_none();
+            let show = secret.is_empty();
             let shown = || finish(template.render_shown(facts, Encoding::Percent, show));
             Path {
                 sent: finish(template.render(facts, Encoding::Percent)),
                 masked: template.has_hidden(show).then(shown),
             }
         };
-        let (body, shown_body) = self.render_body(facts, secret.is_some());
+        let (body, shown_body) = self.render_body(facts, !secret.is_empty());
         let headers = self.rendered.iter().filter_map(|(name, template)| {
             let value = template.render(facts, Encoding::Header);
             Some((name.clone(), header_value(value.trim())?))

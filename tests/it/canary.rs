@@ -5,10 +5,10 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use regex::Regex;
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use switchhook::stage::asterisk::{self, Entry, Script};
 
-use crate::program::{Site, run};
+use crate::program::{Running, Site, run};
 
 /// A code that no number, id or time holds by chance, and a wrong one.
 const CODES: [&str; 2] = ["73*0191648", "5502877319"];
@@ -83,8 +83,9 @@ fn demo_tells_no_code() {
 fn run_and_explain_tell_no_code() {
     let site = Site::new(CONFIG);
     let mut daemon = site.command(&["run", "--config", "config.toml"]);
-    let mut daemon = daemon.env("SWITCHHOOK_LOG", "trace").stderr(Stdio::piped()).spawn().expect("a daemon");
-    let mut log = BufReader::new(daemon.stderr.take().expect("its log"));
+    let daemon = daemon.env("SWITCHHOOK_LOG", "trace").stderr(Stdio::piped());
+    let mut daemon = Running(daemon.spawn().expect("a daemon"));
+    let mut log = BufReader::new(daemon.0.stderr.take().expect("its log"));
     let mut said = String::new();
     let listening = Regex::new(r"listening address=(\S+)").expect("a pattern");
     let address = loop {
@@ -110,9 +111,7 @@ fn run_and_explain_tell_no_code() {
         let played = runtime.block_on(asterisk::play(address, script));
         assert_ne!(played.variable("WEBHOOK_RESULT"), "", "{name}");
     }
-    let pid = Pid::from_raw(daemon.id().try_into().expect("a small number")).expect("not 0");
-    kill_process(pid, Signal::TERM).expect("a signal");
-    assert!(daemon.wait().expect("an end").success());
+    assert_eq!(daemon.end(Signal::TERM), Some(0));
     said.push_str(&rest.join().expect("the log"));
     assert_silent("run", &said);
 

@@ -2,15 +2,15 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Lines};
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, ChildStdout, Stdio};
+use std::process::{ChildStdout, Stdio};
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::Signal;
 use switchhook::stage::asterisk::{self, Entry, Script};
 
-use crate::program::{command, normalised, run};
+use crate::program::{Running, command, normalised, run};
 
 fn is_empty(folder: &Path) -> bool {
     fs::read_dir(folder).expect("a folder").next().is_none()
@@ -27,13 +27,15 @@ fn every_call_is_shown_and_nothing_is_left_behind() {
 
 #[test]
 fn served_calls_are_printed_and_kept_until_it_ends() {
+    // Somebody has the port, this test or another program.
+    let _taken = TcpListener::bind("127.0.0.1:4573");
     let folder = tempfile::tempdir().expect("a folder");
-    let mut child =
-        command(folder.path(), &["demo", "--serve"]).stdout(Stdio::piped()).spawn().expect("a demo");
-    let mut lines = BufReader::new(child.stdout.take().expect("its output")).lines();
-    let listens = until(&mut lines, "FastAGI listens on ");
-    let address = listens.rsplit_once(' ').expect("an address").1.trim_end_matches('.');
-    let address: SocketAddr = address.parse().expect("an address");
+    let mut demo = command(folder.path(), &["demo", "--serve"]);
+    let mut demo = Running(demo.stdout(Stdio::piped()).spawn().expect("a demo"));
+    let mut lines = BufReader::new(demo.0.stdout.take().expect("its output")).lines();
+    until(&mut lines, "127.0.0.1:4573 is taken");
+    let address = until(&mut lines, "SWITCHHOOK = ");
+    let address: SocketAddr = address.trim_start_matches("    SWITCHHOOK = ").parse().expect("an address");
     let store = until(&mut lines, "explain --list --store ");
     let store = store.rsplit_once(' ').expect("a path").1.to_owned();
 
@@ -53,13 +55,8 @@ fn served_calls_are_printed_and_kept_until_it_ends() {
     let list = run(&mut command(folder.path(), &["explain", "--list", "--store", &store]));
     assert!(list.stdout.contains("vip") && list.code == Some(0), "{list:?}");
 
-    kill_process(pid(&child), Signal::INT).expect("a signal");
-    assert_eq!(child.wait().expect("an end").code(), Some(0));
+    assert_eq!(demo.end(Signal::INT), Some(0));
     assert!(is_empty(folder.path()));
-}
-
-fn pid(child: &Child) -> Pid {
-    Pid::from_raw(child.id().try_into().expect("a small number")).expect("not 0")
 }
 
 /// The next line that holds a text.

@@ -11,6 +11,7 @@ mod cli_demo;
 mod cli_lint;
 mod config;
 mod config_docs;
+mod config_events;
 mod delivery;
 mod dialogue;
 mod esl;

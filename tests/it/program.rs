@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::LazyLock;
 
 use regex::Regex;
+use rustix::process::{Pid, Signal, kill_process};
 use switchhook::stage::server::Server;
 use tokio::runtime::{Builder, Runtime};
 
@@ -30,6 +31,26 @@ pub(crate) fn run(command: &mut Command) -> Said {
     let output = command.output().expect("the program");
     let text = |bytes| String::from_utf8(bytes).expect("text");
     Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}
+
+/// A program that goes on. It is killed when this is dropped.
+pub(crate) struct Running(pub(crate) Child);
+
+impl Running {
+    /// Tells it to end, and waits until it has.
+    pub(crate) fn end(&mut self, signal: Signal) -> Option<i32> {
+        let pid = self.0.id().try_into().ok().and_then(Pid::from_raw).expect("a process");
+        kill_process(pid, signal).expect("a signal");
+        self.0.wait().expect("an end").code()
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        // It has ended already, unless a test failed.
+        self.0.kill().ok();
+        self.0.wait().ok();
+    }
 }
 
 /// A folder with a web server's configuration in `config.toml`: `text` with its address in the place of `crm.test`.

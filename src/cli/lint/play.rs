@@ -136,7 +136,8 @@ async fn ask(line: &Line, call: &mut Call, question: &Ask) -> Result<Answer, Fai
         numbers: &line.numbers,
         now: wall(),
     };
-    let requests = line.plan.render(&Question { facts, attempt: question.attempt });
+    let requests =
+        line.plan.render(&Question { facts, earlier: &question.earlier, attempt: question.attempt });
     let exchange = Exchange::new(Instant::now(), line.plan.clone(), line.policy.clone(), requests);
     let (answered, notes) = ask_once(line.http.clone(), exchange).await;
     for (at, what) in notes {

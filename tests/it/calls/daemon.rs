@@ -68,6 +68,16 @@ impl Daemon {
         self.calls().call(Pbx::Asterisk, caller).await
     }
 
+    /// Waits until so many connections are open.
+    pub(super) async fn until_open(&self, count: usize) {
+        let open = async {
+            while self.app.open_calls() != count {
+                tokio::task::yield_now().await;
+            }
+        };
+        in_time("the calls' opening", open).await;
+    }
+
     /// Ends; no call is open any more.
     pub(super) async fn stop(self) {
         self.app.drain(LONGEST, std::future::pending()).await;

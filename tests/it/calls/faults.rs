@@ -65,7 +65,6 @@ fn modes() -> Vec<Mode> {
     let moved = |to: &str| vec![raw(with("302 Found", &format!("Location: {to}\r\n"), ""))];
     vec![
         // ---- the connection ends ----
-        unread("reset at once", BROKEN, vec![Reset]),
         unread("closed at once", BROKEN, vec![Close]),
         mode("reset before the head", BROKEN, vec![Reset]),
         mode("closed before the head", BROKEN, vec![Close]),

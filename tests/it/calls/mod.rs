@@ -12,9 +12,17 @@
 //! | `secrecy.rs` | a code is nowhere |
 //! | `locked_store.rs` | a store that is stopped delays nobody |
 
+mod cache;
 mod daemon;
 mod faults;
+mod listener;
+mod locked_store;
+mod lockout;
 mod outcomes;
 mod pbx;
+mod running;
+mod secrecy;
+mod signals;
 mod table;
+mod tls;
 mod web;

@@ -8,6 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
 
 use super::daemon::in_time;
 
@@ -23,6 +25,8 @@ pub(super) enum Act {
     Reset,
     /// Nothing until the other side closes.
     Hold,
+    /// Nothing until this is cancelled.
+    When(CancellationToken),
 }
 
 /// What it saw.
@@ -58,7 +62,7 @@ pub(super) struct Web {
 
 impl Web {
     pub(super) async fn start(manners: Manners) -> Web {
-        Web::listen(TcpListener::bind("127.0.0.1:0").await.expect("a port"), manners)
+        Web::listen(TcpListener::bind("127.0.0.1:0").await.expect("a port"), None, manners)
     }
 
     /// Answers every request so.
@@ -66,7 +70,13 @@ impl Web {
         Web::start(Manners { answers: vec![acts], ..Manners::default() }).await
     }
 
-    pub(super) fn listen(listener: TcpListener, manners: Manners) -> Web {
+    /// The same over TLS.
+    pub(super) async fn answering_tls(tls: TlsAcceptor, acts: Vec<Act>) -> Web {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        Web::listen(listener, Some(tls), Manners { answers: vec![acts], ..Manners::default() })
+    }
+
+    fn listen(listener: TcpListener, tls: Option<TlsAcceptor>, manners: Manners) -> Web {
         let address = listener.local_addr().expect("an address");
         let saw = watch::Sender::new(Vec::new());
         let (tell, manners) = (saw.clone(), Arc::new(manners));
@@ -75,7 +85,10 @@ impl Web {
                 let Ok((stream, _)) = listener.accept().await else { return };
                 let guest = Guest { number, saw: tell.clone(), manners: manners.clone() };
                 guest.note(Saw::Opened(number));
-                tokio::spawn(guest.serve_tcp(stream));
+                match tls.clone() {
+                    None => drop(tokio::spawn(guest.serve_tcp(stream))),
+                    Some(tls) => drop(tokio::spawn(guest.serve_tls(tls, stream))),
+                }
             }
         });
         Web { address, saw, task: task.abort_handle() }
@@ -125,6 +138,13 @@ impl Guest {
         if self.serve(&mut stream).await {
             // Unread bytes, or this, make a reset of the close.
             stream.set_zero_linger().ok();
+        }
+    }
+
+    async fn serve_tls(self, tls: TlsAcceptor, stream: TcpStream) {
+        match tls.accept(stream).await {
+            Ok(mut stream) => drop(self.serve(&mut stream).await),
+            Err(_) => drop(self.left()),
         }
     }
 
@@ -187,6 +207,10 @@ impl Guest {
                 return Next::Closed { reset: false };
             }
             Act::Reset => return Next::Closed { reset: true },
+            Act::When(token) => {
+                token.cancelled().await;
+                true
+            }
             Act::Hold => {
                 let mut rest = Vec::new();
                 stream.read_to_end(&mut rest).await.ok();

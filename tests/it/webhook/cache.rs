@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use switchhook::terms::{Answer, Code, Method};
+use switchhook::terms::{Answer, Code, Codes, Method};
 use switchhook::webhook::answer::parse;
 use switchhook::webhook::{Cache, CacheKey, Question};
 
@@ -87,7 +87,7 @@ fn the_key_is_the_whole_request() {
     let mut later = facts(&channel, &numbers, None);
     later.call = "0199aa01-7c3e-7000-8abc-ffffffffffff";
     later.now += 1000;
-    let again = base.render(&Question { facts: later, attempt: 2 }).cache_key(&base);
+    let again = base.render(&Question { facts: later, attempt: 2, earlier: &Codes::NONE }).cache_key(&base);
     assert_eq!(again, key(url));
 
     let mut others = vec![key("http://crm/?callerid={did}"), key("https://crm/?callerid={callerid}")];
@@ -130,7 +130,12 @@ fn a_secret_code_is_never_kept() {
     let code = |digits: &str| {
         let code = Code::parse(digits).expect("digits");
         let (channel, numbers) = (channel(), numbers());
-        menu.render(&Question { facts: facts(&channel, &numbers, Some(&code)), attempt: 1 }).cache_key(&menu)
+        menu.render(&Question {
+            facts: facts(&channel, &numbers, Some(&code)),
+            attempt: 1,
+            earlier: &Codes::NONE,
+        })
+        .cache_key(&menu)
     };
     assert_ne!(code("1"), code("2"));
 }

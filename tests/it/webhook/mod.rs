@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchhook::terms::{
-    Body, CallerId, Channel, Code, DestinationRule, Facts, Ivr, Method, Number, NumberFormat, Numbers, Place,
-    Template, VarName, Webhook, WebhookName,
+    Channel, Code, Codes, Facts, Ivr, Number, NumberFormat, Numbers, Place, Template, VarName, Webhook,
+    WebhookName,
 };
 use switchhook::webhook::{Plan, Question, Requests};
 
@@ -29,28 +29,7 @@ fn template(text: &str) -> Template {
 
 /// A webhook with nothing but its URL.
 fn webhook(url: &str) -> Webhook {
-    Webhook {
-        name: WebhookName::parse("vip").expect("a name"),
-        description: String::new(),
-        enabled: true,
-        method: Method::Get,
-        url: template(url),
-        fallback_url: None,
-        timeout: Duration::from_secs(2),
-        retries: 0,
-        drop_empty: false,
-        headers: Vec::new(),
-        body: Body::Json,
-        number_format: NumberFormat::AsIs,
-        caller_id: CallerId::Caller,
-        save_as: None,
-        secret: None,
-        cache: Duration::ZERO,
-        ivr: None,
-        caller_name: None,
-        destination: DestinationRule::default(),
-        variables: Vec::new(),
-    }
+    Webhook::new(WebhookName::parse("vip").expect("a name"), template(url))
 }
 
 fn ivr(secret: bool) -> Ivr {
@@ -110,5 +89,9 @@ fn facts<'a>(channel: &'a Channel, numbers: &'a Numbers, code: Option<&'a Code>)
 fn requests(plan: &Plan, code: Option<&str>) -> Requests {
     let code = code.map(|digits| Code::parse(digits).expect("digits"));
     let (channel, numbers) = (channel(), numbers());
-    plan.render(&Question { facts: facts(&channel, &numbers, code.as_ref()), attempt: 1 })
+    plan.render(&Question {
+        facts: facts(&channel, &numbers, code.as_ref()),
+        attempt: 1,
+        earlier: &Codes::NONE,
+    })
 }

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use http::{HeaderName, Request};
 use proptest::prelude::*;
 use switchhook::terms::{
-    Body, Channel, Code, Method, Number, NumberFormat, Place, Secret, Template, Via, Webhook, What,
+    Body, Channel, Code, Codes, Method, Number, NumberFormat, Place, Secret, Template, Via, Webhook, What,
 };
 use switchhook::webhook::{Exchange, Input, Output, Plan, Policy, Question};
 use url::Url;
@@ -20,7 +20,7 @@ fn sent(plan: &Arc<Plan>, channel: &Channel, code: Option<&str>) -> (Request<Byt
     let code = code.map(|digits| Code::parse(digits).expect("digits"));
     let mut facts = facts(channel, &numbers, code.as_ref());
     facts.format = plan.webhook().number_format;
-    let requests = plan.render(&Question { facts, attempt: 1 });
+    let requests = plan.render(&Question { facts, attempt: 1, earlier: &Codes::NONE });
     let now = Instant::now();
     let mut exchange = Exchange::new(now, plan.clone(), Arc::new(Policy::default()), requests);
     let mut shown = None;
@@ -422,7 +422,8 @@ fn a_request_out_of_all_proportion_is_a_failure() {
     let channel = Channel { callername: "x".repeat(70_000), ..channel() };
     let numbers = numbers();
     let plan = plan(webhook("http://192.0.2.1/?n={callername}"));
-    let requests = plan.render(&Question { facts: facts(&channel, &numbers, None), attempt: 1 });
+    let requests =
+        plan.render(&Question { facts: facts(&channel, &numbers, None), attempt: 1, earlier: &Codes::NONE });
     let now = Instant::now();
     let mut exchange = Exchange::new(now, plan, Arc::new(Policy::default()), requests);
     loop {
