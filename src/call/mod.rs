@@ -10,6 +10,7 @@
 #![deny(clippy::disallowed_methods, clippy::disallowed_types)]
 
 mod command;
+mod event;
 mod finish;
 mod session;
 
@@ -18,6 +19,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 pub use command::{CallerChange, Collect, Command, CommandId, Finish, Outcome};
+pub use event::{Ask, Input, Output, Start};
 pub use session::{Session, SessionOutput};
 
 use crate::terms::{
@@ -31,51 +33,6 @@ const FINISH_TIME: Duration = Duration::from_secs(5);
 /// How long behind its deadline a call may still write to the PBX. The dialplan's guard fires 3 s behind it; whoever was
 /// frozen and wakes up later than that would write onto a caller who talks to somebody.
 const TOO_LATE: Duration = Duration::from_secs(2);
-
-/// What happened.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Input {
-    /// A command ended.
-    Done(CommandId, Outcome),
-    /// The web server answered, or did not.
-    Answered(Result<Answer, Failure>),
-    /// The caller hung up.
-    HungUp,
-    /// The daemon is going down.
-    Shutdown,
-    /// The PBX's connection is gone.
-    Gone,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Output {
-    /// A command for the PBX.
-    Command(CommandId, Command),
-    /// Ask the web server.
-    Ask(Ask),
-    /// The answer is not wanted any more.
-    CancelAsk,
-    /// The caller entered a wrong code: it counts for the lockout.
-    WrongCode,
-    /// The caller entered a right code: the lockout's count is cleared.
-    RightCode,
-    /// Nothing more now: wait for an input, and call [`Call::handle_timeout`] at this time.
-    Timeout(Instant),
-    /// The call is over; [`Call::into_journal`] has what happened.
-    Closed,
-}
-
-/// A question for the web server.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Ask {
-    /// The entry, if there is an IVR.
-    pub code: Option<Code>,
-    /// The attempt, from 1.
-    pub attempt: u32,
-    /// The codes of the attempts before that the web server was told; none where they may be shown.
-    pub earlier: Codes,
-}
 
 /// What a call awaits.
 ///
@@ -123,21 +80,6 @@ pub struct Call {
     running: Option<CommandId>,
     outputs: VecDeque<Output>,
     journal: Journal,
-}
-
-/// What a call begins with.
-#[derive(Debug)]
-pub struct Start {
-    /// What the PBX said.
-    pub opening: Box<Opening>,
-    /// `WEBHOOK_CALL`, the journal's id.
-    pub call: String,
-    /// Now, ms since 1970.
-    pub wall: i64,
-    /// Who asks.
-    pub pbx: Pbx,
-    /// How numbers are written here.
-    pub numbers: Arc<Numbers>,
 }
 
 impl Call {
