@@ -85,17 +85,7 @@ impl EventPlan {
                 errors.extend(check_json(template, content_type, &|v| is_bare(v, of_people)));
             }
         }
-        let mut rendered = Vec::new();
-        for (name, template) in &subscription.headers {
-            match headers::check(name, template) {
-                Err(error) => errors.push(error),
-                Ok(_) if !template.is_fixed() => rendered.push((name.clone(), template.clone())),
-                Ok(value) => {
-                    fixed.retain(|(other, _)| other != name);
-                    fixed.push((name.clone(), value));
-                }
-            }
-        }
+        let rendered = headers::divide(&subscription.headers, &mut fixed, &mut errors);
         match target {
             Some(target) if errors.is_empty() => {
                 Ok(EventPlan { subscription, target, keys, fixed, rendered })

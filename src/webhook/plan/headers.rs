@@ -24,7 +24,7 @@ const OUR_NAMES: [&str; 6] =
     ["keep-alive", "proxy-connection", "traceparent", "webhook-id", "webhook-timestamp", "webhook-signature"];
 
 /// Checks a header. Its value is the one without those of variables.
-pub(in crate::webhook) fn check(name: &HeaderName, template: &Template) -> Result<HeaderValue, PlanError> {
+fn check(name: &HeaderName, template: &Template) -> Result<HeaderValue, PlanError> {
     let wrong = |problem: &str, help| Err(PlanError::new(format!("headers.{name}"), problem, help));
     if OURS.contains(name) || OUR_NAMES.contains(&name.as_str()) {
         let help = match *name {
@@ -43,6 +43,27 @@ pub(in crate::webhook) fn check(name: &HeaderName, template: &Template) -> Resul
             wrong("a header's value cannot hold a line end or control character", help)
         }
     }
+}
+
+/// The headers that are rendered for each request. Those without a variable go to what is the same in every request, in
+/// the place of one of the program's own.
+pub(in crate::webhook) fn divide(
+    headers: &[(HeaderName, Template)],
+    fixed: &mut Vec<(HeaderName, HeaderValue)>,
+    errors: &mut Vec<PlanError>,
+) -> Vec<(HeaderName, Template)> {
+    let mut rendered = Vec::new();
+    for (name, template) in headers {
+        match check(name, template) {
+            Err(error) => errors.push(error),
+            Ok(_) if !template.is_fixed() => rendered.push((name.clone(), template.clone())),
+            Ok(value) => {
+                fixed.retain(|(other, _)| other != name);
+                fixed.push((name.clone(), value));
+            }
+        }
+    }
+    rendered
 }
 
 /// A header's value, not to be printed: it may hold a token. `None` where no header can hold it.

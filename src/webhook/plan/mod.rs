@@ -121,17 +121,7 @@ impl Plan {
         if let (Method::Post, Body::Template { template, content_type }) = (webhook.method, &webhook.body) {
             errors.extend(body::check_json(template, content_type, &|v| *v == Variable::Timestamp));
         }
-        let mut rendered = Vec::new();
-        for (name, template) in &webhook.headers {
-            match headers::check(name, template) {
-                Err(error) => errors.push(error),
-                Ok(_) if !template.is_fixed() => rendered.push((name.clone(), template.clone())),
-                Ok(value) => {
-                    fixed.retain(|(other, _)| other != name);
-                    fixed.push((name.clone(), value));
-                }
-            }
-        }
+        let rendered = headers::divide(&webhook.headers, &mut fixed, &mut errors);
         match first {
             Some(first) if errors.is_empty() => {
                 Ok(Plan { webhook, first, fallback, signing, fixed, rendered, body_encoding })
