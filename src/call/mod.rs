@@ -20,15 +20,12 @@ use std::time::{Duration, Instant};
 
 pub use command::{CallerChange, Collect, Command, CommandId, Finish, Outcome};
 pub use event::{Ask, Input, Output, Start};
-pub use session::{Session, SessionOutput};
+pub use session::{FINISH_TIME, IDLE_TIME, PLAY_TIME, PROMPT_TIME, Session, SessionOutput};
 
 use crate::terms::{
     Answer, CallResult, Code, Codes, Destination, Ended, EntryFault, Failure, Ivr, Journal, Numbers, Opening,
     Pbx, PbxText, Prompt, Reason, Route, Status, Step, VarName, Webhook, What,
 };
-
-/// How long the PBX may take to take the answer and go.
-const FINISH_TIME: Duration = Duration::from_secs(5);
 
 /// How long behind its deadline a call may still write to the PBX. The dialplan's guard fires 3 s behind it; whoever was
 /// frozen and wakes up later than that would write onto a caller who talks to somebody.
@@ -94,7 +91,7 @@ impl Call {
                 call.note(now, What::LockedOut { failures });
                 call.fail(now, Failure::new(Reason::LockedOut, "too many wrong codes"));
             }
-            (None, None) => call.ask(now),
+            (None, None) => call.ask(),
             (Some(ivr), None) if ivr.answer => {
                 call.state = State::AwaitAnswer;
                 call.command(Command::Answer);
@@ -292,7 +289,7 @@ impl Call {
         };
         self.code = Some(code);
         match fault {
-            None => self.ask(now),
+            None => self.ask(),
             Some(fault) => {
                 self.note(now, What::EntryRefused { attempt: self.attempt, fault });
                 if fault == EntryFault::Pattern {
@@ -424,7 +421,7 @@ impl Call {
         }
     }
 
-    fn ask(&mut self, _now: Instant) {
+    fn ask(&mut self) {
         self.state = State::AwaitVerdict;
         let earlier = self.secret.clone();
         let secret = self.webhook.as_ref().and_then(|w| w.ivr.as_ref()).is_none_or(|ivr| ivr.secret);

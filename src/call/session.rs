@@ -1,9 +1,21 @@
 //! The shape that the sessions of both PBXs have: bytes and time go in, bytes and events come out.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::{Command, CommandId, Outcome};
 use crate::terms::{Opening, What};
+
+/// For one sound to be played.
+pub const PLAY_TIME: Duration = Duration::from_secs(600);
+
+/// For the sounds that are played before digits; the times of the digits are added.
+pub const PROMPT_TIME: Duration = Duration::from_secs(600);
+
+/// Between two commands. A call that has nothing to say for so long has been forgotten.
+pub const IDLE_TIME: Duration = Duration::from_secs(120);
+
+/// For the PBX to take the answer and go.
+pub const FINISH_TIME: Duration = Duration::from_secs(5);
 
 /// One connection of a PBX that asks about one call. Sans I/O: after every call of a `handle_…` or of
 /// [`Session::run`], take [`Session::poll_output`] until it is [`SessionOutput::Wait`] or [`SessionOutput::Closed`].

@@ -14,6 +14,7 @@ use tokio_util::task::TaskTracker;
 use super::drive::Driver;
 use super::worker::Worker;
 use crate::asterisk::agi::AgiSession;
+use crate::call::Session;
 use crate::freeswitch::outbound::OutboundSession;
 use crate::terms::Pbx;
 
@@ -199,17 +200,24 @@ fn admit(worker: &Rc<Worker>, gate: &Arc<Gate>, calls: &TaskTracker, stream: Tcp
     match gate.pbx {
         Pbx::Asterisk => {
             let driver = Driver::new(worker.clone(), AgiSession::new(now), gate.pbx, overloaded);
-            calls.spawn_local(async move {
-                driver.run(stream, opened).await;
-                drop(counted);
-            });
+            spawn(calls, driver, stream, opened, counted);
         }
         Pbx::FreeSwitch => {
             let driver = Driver::new(worker.clone(), OutboundSession::new(now), gate.pbx, overloaded);
-            calls.spawn_local(async move {
-                driver.run(stream, opened).await;
-                drop(counted);
-            });
+            spawn(calls, driver, stream, opened, counted);
         }
     }
+}
+
+fn spawn<S: Session + 'static>(
+    calls: &TaskTracker,
+    driver: Driver<S>,
+    stream: TcpStream,
+    opened: impl FnOnce() + 'static,
+    counted: Open,
+) {
+    calls.spawn_local(async move {
+        driver.run(stream, opened).await;
+        drop(counted);
+    });
 }

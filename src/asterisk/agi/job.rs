@@ -5,8 +5,9 @@ use std::collections::VecDeque;
 use std::time::Duration;
 
 use super::command::{self, EncodeError, Line};
-use super::session::{COMMAND_TIME, PLAY_TIME, PROMPT_TIME};
+use super::session::COMMAND_TIME;
 use crate::call::{Collect, Outcome};
+use crate::call::{PLAY_TIME, PROMPT_TIME};
 use crate::terms::{Code, Ended, Prompt};
 
 /// What comes next.

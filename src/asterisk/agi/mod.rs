@@ -23,6 +23,4 @@ mod session;
 pub use codec::LINE_MAX;
 pub use command::parse_command;
 pub use environment::{BLOCK_MAX, LINES_MAX};
-pub use session::{
-    AgiSession, COMMAND_TIME, ENVIRONMENT_TIME, FINISH_TIME, IDLE_TIME, PLAY_TIME, PROMPT_TIME,
-};
+pub use session::{AgiSession, COMMAND_TIME, ENVIRONMENT_TIME};

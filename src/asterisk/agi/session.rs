@@ -10,7 +10,7 @@ use super::environment::Environment;
 use super::job::{Job, Step};
 use super::leave::Leave;
 use super::reply::{Reply, ReplyReader, Said};
-use crate::call::{Command, CommandId, Finish, Outcome, Session, SessionOutput};
+use crate::call::{Command, CommandId, FINISH_TIME, Finish, IDLE_TIME, Outcome, Session, SessionOutput};
 use crate::terms::What;
 
 /// For the whole environment, however slowly its bytes come. Asterisk sends it at once.
@@ -18,18 +18,6 @@ pub const ENVIRONMENT_TIME: Duration = Duration::from_secs(5);
 
 /// For the reply to a command that neither plays nor collects. `ANSWER` takes half a second.
 pub const COMMAND_TIME: Duration = Duration::from_secs(10);
-
-/// For one sound to be played.
-pub const PLAY_TIME: Duration = Duration::from_secs(600);
-
-/// For the sound that is played before digits; the times of the digits are added.
-pub const PROMPT_TIME: Duration = Duration::from_secs(600);
-
-/// Between two commands. A call that has nothing to say for so long has been forgotten.
-pub const IDLE_TIME: Duration = Duration::from_secs(120);
-
-/// For Asterisk to take the answer and go.
-pub const FINISH_TIME: Duration = Duration::from_secs(5);
 
 /// One FastAGI connection.
 ///

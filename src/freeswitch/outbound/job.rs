@@ -2,8 +2,9 @@
 
 use std::time::Duration;
 
-use super::session::{COMMAND_TIME, PLAY_TIME, PROMPT_TIME};
+use super::session::COMMAND_TIME;
 use crate::call::{Collect, Outcome};
+use crate::call::{PLAY_TIME, PROMPT_TIME};
 use crate::freeswitch::esl::{App, EncodeError, Event, execute, set_own};
 use crate::terms::{Code, Ended, Prompt};
 

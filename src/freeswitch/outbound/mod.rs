@@ -16,6 +16,4 @@ mod mode;
 mod session;
 
 pub use job::{DIGITS_MAX, DIGITS_VARIABLE};
-pub use session::{
-    CHANNEL_TIME, COMMAND_TIME, FINISH_TIME, IDLE_TIME, OutboundSession, PLAY_TIME, PROMPT_TIME,
-};
+pub use session::{CHANNEL_TIME, COMMAND_TIME, OutboundSession};

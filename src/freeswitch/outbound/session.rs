@@ -8,7 +8,7 @@ use super::channel::opening;
 use super::job::{Job, LEFT_BEHIND, SENSITIVE_VARIABLE, Step};
 use super::leave::Leave;
 use super::mode::{self, RESUME};
-use crate::call::{Command, CommandId, Finish, Outcome, Session, SessionOutput};
+use crate::call::{Command, CommandId, FINISH_TIME, Finish, IDLE_TIME, Outcome, Session, SessionOutput};
 use crate::freeswitch::esl::{self, Event, Message, PacketReader, Reply};
 use crate::terms::{Opening, What};
 
@@ -17,18 +17,6 @@ pub const CHANNEL_TIME: Duration = Duration::from_secs(5);
 
 /// For the end of an application that neither plays nor collects. Without any audio from the caller each one takes 5 s.
 pub const COMMAND_TIME: Duration = Duration::from_secs(15);
-
-/// For one sound to be played.
-pub const PLAY_TIME: Duration = Duration::from_secs(600);
-
-/// For the sounds that are played before digits; the times of the digits are added.
-pub const PROMPT_TIME: Duration = Duration::from_secs(600);
-
-/// Between two commands. A call that has nothing to say for so long has been forgotten.
-pub const IDLE_TIME: Duration = Duration::from_secs(120);
-
-/// For FreeSWITCH to take the answer and go.
-pub const FINISH_TIME: Duration = Duration::from_secs(5);
 
 /// What is written first, in one write; FreeSWITCH waits 25 s for it. `connect` has to be the first, or its reply is
 /// lost. Of the channel's events two are asked for: FreeSWITCH would send every digit too.
