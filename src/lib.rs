@@ -13,6 +13,7 @@
 //! | [`track`] | follows a PBX's calls: channel events in, call events out | `terms` |
 //! | [`asterisk`] | FastAGI and AMI: codecs, commands, sessions | `call`, `track`, `terms` |
 //! | [`freeswitch`] | the event socket: codec, commands, outbound session | `call`, `terms` |
+//! | `clock` | now, ms since 1970 | nothing of ours |
 //! | [`config`] | the file: one table of keys, every problem at once | pure modules |
 //! | [`io`] | listeners, the loop that drives one call, one HTTP hop, followers of PBXs | `config`, pure modules |
 //! | [`store`] | SQLite: the journal, the lockouts, events and their deliveries | `config`, pure modules |
@@ -25,6 +26,7 @@ pub mod app;
 pub mod asterisk;
 pub mod call;
 pub mod cli;
+mod clock;
 pub mod config;
 pub mod delivery;
 pub mod freeswitch;

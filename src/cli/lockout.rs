@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
 use super::explain::{columns, json, print};
 use super::place::Place;
 use super::transcript::{clean, date};
+use crate::clock::wall_ms;
 use crate::config::Config;
 use crate::store::{Failures, OpenError, Reader, clear_lockouts};
 use crate::terms::{LockoutRule, Webhook};
@@ -59,7 +60,7 @@ impl Lockout {
             Err(exit) => return exit,
         };
         let rules = config.map(|config| rules(&config)).unwrap_or_default();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, ms);
+        let now = wall_ms();
         print(match &self.action {
             Action::List(which) => list(which, &store, &rules, now),
             Action::Clear(which) => clear(which, &store),

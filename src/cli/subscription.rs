@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::process::ExitCode;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use jiff::tz::TimeZone;
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use uuid::Uuid;
 use super::explain::{columns, json, print};
 use super::place::Place;
 use super::transcript::{clean, date};
+use crate::clock::wall_ms;
 use crate::config::Config;
 use crate::store::{
     DeliveryState, NewEvent, NotFound, Reader, Recipient, SubscriptionState, add_event, pause_subscription,
@@ -198,8 +199,7 @@ fn test(named: &Named, store: &Path) -> Result<String, Refused> {
 
 /// A call that never was, from a number that nobody has.
 fn sample() -> Event {
-    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    let now = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+    let now = wall_ms();
     Event::Call(Box::new(CallEvent {
         event: EventKind::Ringing,
         seq: 1,

@@ -8,7 +8,7 @@ mod attempt;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use tokio::runtime;
@@ -17,6 +17,7 @@ use tokio::task::{Id, JoinSet, LocalSet};
 use tokio_rustls::rustls;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::wall_ms;
 use crate::io::Http;
 use crate::store::{Claims, Recipient, Store, Want};
 use crate::terms::{Event, Numbers, Order, WebhookName};
@@ -223,10 +224,4 @@ async fn run(shared: &Arc<Shared>, http: Rc<Http>) {
 /// From now to a time in ms since 1970.
 fn until(at: i64) -> Duration {
     Duration::from_millis(u64::try_from(at.saturating_sub(wall_ms())).unwrap_or(0))
-}
-
-/// Now, ms since 1970.
-fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

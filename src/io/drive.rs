@@ -4,7 +4,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -15,6 +15,7 @@ use super::flight;
 use super::registry::{Hook, Registry};
 use super::worker::Worker;
 use crate::call::{Ask, Call, Input, Output, Session, SessionOutput, Start};
+use crate::clock::wall_ms;
 use crate::terms::{Answer, Facts, Failure, Journal, Opening, Pbx, Reason, Route, What};
 use crate::webhook::{self, Exchange};
 
@@ -171,7 +172,7 @@ impl<S: Session> Driver<S> {
         let start = |opening| Start {
             opening,
             call: Uuid::now_v7().to_string(),
-            wall: wall(),
+            wall: wall_ms(),
             pbx: self.pbx,
             numbers: self.registry.numbers.clone(),
         };
@@ -231,7 +232,7 @@ impl<S: Session> Driver<S> {
             code: question.code.as_ref(),
             format: hook.webhook().number_format,
             numbers: &self.registry.numbers,
-            now: wall(),
+            now: wall_ms(),
         };
         let requests = hook.plan.render(&webhook::Question {
             facts,
@@ -260,7 +261,7 @@ impl<S: Session> Driver<S> {
                 keeper.right_code(name, caller);
             }
         } else if hook.with_lockout(|lockout| lockout.wrong_code(now, caller)).is_some() {
-            keeper.wrong_code(name, caller, wall());
+            keeper.wrong_code(name, caller, wall_ms());
         }
     }
 
@@ -316,10 +317,4 @@ fn log(journal: &Journal) {
         ms = journal.took_us / 1000,
         "call"
     );
-}
-
-/// Now, ms since 1970. A clock before 1970 reads as 1970.
-pub(super) fn wall() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -16,5 +16,3 @@ pub use follow::{Batch, CallChange, EventSink, Health, Later, Links};
 pub use http::{Http, tls_settings};
 pub use registry::{Admission, Hook, Keeper, Registry};
 pub use worker::{Listener, Shared, start_workers};
-
-use drive::wall;

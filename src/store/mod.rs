@@ -28,7 +28,7 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, TrySendError, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use tokio::sync::{Notify, oneshot};
 
@@ -43,6 +43,7 @@ pub use told::{
     resume_subscription, retry_deliveries,
 };
 
+use crate::clock::wall_ms;
 use crate::terms::Journal;
 use crate::track::OpenCall;
 
@@ -290,12 +291,6 @@ impl Store {
             }
         }
     }
-}
-
-/// Now, ms since 1970.
-fn wall_ms() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }
 
 /// A time in ms since 1970, so long before now.

@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::caller::Caller;
 use crate::call::{Ask, Call, CallerChange, Command, Input, Outcome, Output, Start};
+use crate::clock::wall_ms;
 use crate::io::{Http, ask_once};
 use crate::terms::{
     Answer, CallResult, Ended, Facts, Failure, Journal, Numbers, Opening, Prompt, Reason, Route,
@@ -65,7 +66,7 @@ pub(super) async fn one(line: &Line, caller: &Caller) -> Played {
     let start = Start {
         opening: Box::new(opening),
         call: Uuid::now_v7().to_string(),
-        wall: wall(),
+        wall: wall_ms(),
         pbx: crate::terms::Pbx::Asterisk,
         numbers: line.numbers.clone(),
     };
@@ -134,7 +135,7 @@ async fn ask(line: &Line, call: &mut Call, question: &Ask) -> Result<Answer, Fai
         code: question.code.as_ref(),
         format: line.plan.webhook().number_format,
         numbers: &line.numbers,
-        now: wall(),
+        now: wall_ms(),
     };
     let requests =
         line.plan.render(&Question { facts, earlier: &question.earlier, attempt: question.attempt });
@@ -144,10 +145,4 @@ async fn ask(line: &Line, call: &mut Call, question: &Ask) -> Result<Answer, Fai
         call.note(at, what);
     }
     answered
-}
-
-/// Now, ms since 1970.
-fn wall() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    i64::try_from(since.as_millis()).unwrap_or(i64::MAX)
 }

@@ -15,8 +15,8 @@ use super::reader::{Chunk, End, Incoming};
 use super::tracked::{Tracked, until};
 use super::{EventSink, Health};
 use crate::asterisk::ami::{Account, Lost, Output, Session, Warning};
+use crate::clock::wall_ms;
 use crate::config::AmiLink;
-use crate::io::wall;
 
 /// For the name and the connection.
 const CONNECT: Duration = Duration::from_secs(10);
@@ -205,7 +205,7 @@ impl<'a> Connection<'a> {
                         return Ended::Lost(Lost::LoggedOff);
                     }
                     self.session.handle_timeout(now);
-                    self.tracked.pass_until(now, wall());
+                    self.tracked.pass_until(now, wall_ms());
                     self.keep().await;
                 }
             }

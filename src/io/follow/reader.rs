@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::io::wall;
+use crate::clock::wall_ms;
 
 /// Bytes that were read and not yet tracked, at most: ten seconds of a PBX that begins 200 calls a second (measured: about
 /// 1.5 MB a second), some hundred times what a commit takes.
@@ -93,7 +93,7 @@ async fn read(
                 if waiting.fetch_add(more, Ordering::Relaxed) + more > QUEUE {
                     return End::Full;
                 }
-                let chunk = Chunk { at: Instant::now(), wall: wall(), bytes: buffer.split().freeze() };
+                let chunk = Chunk { at: Instant::now(), wall: wall_ms(), bytes: buffer.split().freeze() };
                 if queue.send(chunk).is_err() {
                     return End::Closed(None);
                 }

@@ -10,7 +10,7 @@ use std::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Batch, CallChange, EventSink, Health};
-use crate::io::wall;
+use crate::clock::wall_ms;
 use crate::track::{CallEvent, Output, SETTLE_MAX, Tracker, Trunks};
 
 /// A tracker, and where its events go.
@@ -101,7 +101,7 @@ impl Tracked {
                 () = stop.cancelled() => return None,
                 done = &mut doing => return Some(done),
                 () = until(due) => {
-                    self.pass_until(Instant::now(), wall());
+                    self.pass_until(Instant::now(), wall_ms());
                     self.keep().await;
                 }
             }
@@ -110,7 +110,7 @@ impl Tracked {
 
     /// Tells what was seen and would have been told in a moment.
     pub(super) async fn finish(&mut self) {
-        self.pass_until(Instant::now() + SETTLE_MAX, wall());
+        self.pass_until(Instant::now() + SETTLE_MAX, wall_ms());
         self.keep().await;
     }
 }
