@@ -48,6 +48,11 @@ pub fn channel_event(block: &Block<'_>) -> Option<ChannelEvent> {
             ChannelEvent::BridgeEnter { channel: channel()?, bridge: text(block, "BridgeUniqueid") }
         }
         b"Pickup" => ChannelEvent::Pickup { by: channel()?, target: self::channel(block, "Target")? },
+        // Who fetches a parked call takes it over as one who picks up takes over a ringing phone.
+        b"UnParkedCall" => ChannelEvent::Pickup {
+            by: self::channel(block, "Retriever")?,
+            target: self::channel(block, "Parkee")?,
+        },
         b"BlindTransfer" if block.is("Result", "Success") => ChannelEvent::BlindTransfer {
             transferer: self::channel(block, "Transferer")?,
             extension: text(block, "Extension"),
@@ -99,13 +104,19 @@ fn channel(block: &Block<'_>, prefix: &str) -> Option<ChannelInfo> {
         return None;
     }
     let name = text("Channel");
+    let extension = extension(&name).to_owned();
+    let number = Number::from_pbx(&text("CallerIDNum")).as_str().to_owned();
+    // A parked call that comes back calls PJSIP/201 by the extension PJSIP_201 (measured).
+    let comes_back = number
+        .split_once('_')
+        .is_some_and(|(technology, peer)| peer == extension && name.split('/').next() == Some(technology));
     Some(ChannelInfo {
         kind: kind(&name),
-        extension: extension(&name).to_owned(),
+        number: if comes_back { extension.clone() } else { number },
+        extension,
         name,
         unique_id,
         linked_id: text("Linkedid"),
-        number: Number::from_pbx(&text("CallerIDNum")).as_str().to_owned(),
         caller_name: text("CallerIDName"),
         exten: text("Exten"),
         account: text("AccountCode"),
