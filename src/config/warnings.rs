@@ -40,9 +40,9 @@ pub(super) fn store(part: &Part<'_>, path: &Path) {
     let warn = |message: &str| part.reader.warn(written(part, "url"), message, help);
     match std::fs::metadata(path) {
         Ok(found) if found.is_dir() => warn("this is a folder, no file: there will be no store"),
-        Ok(found) if found.is_file() && found.len() > 0 && begins_otherwise(path) => {
-            warn("this file is no SQLite database: there will be no store")
-        }
+        Ok(found) if found.is_file() && found.len() > 0 && begins_otherwise(path) => warn(
+            "this file is no SQLite database, or corrupt: the daemon will move it aside and begin a new one",
+        ),
         _ => {}
     }
 }

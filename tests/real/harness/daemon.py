@@ -71,10 +71,10 @@ class Daemon:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
-    def wait_for_log(self, text: str, seconds: float) -> bool:
-        """Whether its log has this text in time."""
+    def wait_for_log(self, text: str, seconds: float, behind: int = 0) -> bool:
+        """Whether its log has this text in time, `behind` so many characters."""
         until = time.monotonic() + seconds
-        while text not in self.log.read_text("utf-8", "replace"):
+        while text not in self.log.read_text("utf-8", "replace")[behind:]:
             if time.monotonic() > until:
                 return False
             time.sleep(0.05)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from .asterisk import Asterisk, Missing
-from .daemon import Daemon
+from .daemon import Daemon, Value
+from .ports import free_ports
 from .receiver import Receiver, Told
 from .sip import HANGUP, Callee, Callers, wait
 
@@ -21,7 +22,7 @@ _CALLEES = ("callee", "busy", "rejects", "rings")
 _EVERY = ["call", "ringing", "connected", "transferred", "disconnected", "cdr"]
 _CALLER = "0201234567"
 # Asterisk passes over a port that is taken. A port is held for seconds after its call when the machine is busy.
-_RTP = range(10000, 20000)
+RTP = range(10000, 20000)
 # How long an event may take after what it tells of.
 _SOON = 10
 # A restarted daemon: its connect, the comparison, and the time in which a missing channel is doubted.
@@ -68,15 +69,15 @@ KINDS = [
 ]
 
 
-def _dialplan(ports: dict[str, int]) -> str:
+def _dialplan(ports: dict[str, int], more: str) -> str:
     lines = ["[from-caller]"]
     for number, kind in _numbered():
-        dial = kind.dial
-        for name, port in ports.items():
-            dial = dial.replace(f"@{name}@", f"PJSIP/phone/sip:{name}@127.0.0.1:{port}")
-        lines += [f"exten => {number},1,Dial({dial})", " same => n,Hangup(17)"]
-    lines += [f"exten => transferred,1,Dial(PJSIP/trunk/sip:callee@127.0.0.1:{ports['callee']},20)", ""]
-    return "\n".join(lines)
+        lines += [f"exten => {number},1,Dial({kind.dial})", " same => n,Hangup(17)"]
+    lines += [f"exten => transferred,1,Dial(PJSIP/trunk/sip:callee@127.0.0.1:{ports['callee']},20)", more, ""]
+    plan = "\n".join(lines)
+    for name, port in ports.items():
+        plan = plan.replace(f"@{name}@", f"PJSIP/phone/sip:{name}@127.0.0.1:{port}")
+    return plan
 
 
 def _numbered() -> Iterator[tuple[str, Kind]]:
@@ -86,9 +87,22 @@ def _numbered() -> Iterator[tuple[str, Kind]]:
 class Following:
     """An Asterisk whose calls are followed by a daemon that tells a receiver."""
 
-    def __init__(self, binary: Path, version: str, root: Path, folder: Path, told: list[str], rtp: range) -> None:
+    def __init__(
+        self,
+        binary: Path,
+        version: str,
+        root: Path,
+        folder: Path,
+        told: list[str],
+        rtp: range,
+        dialplan: str = "",
+        webhooks: Mapping[str, Mapping[str, Value]] | None = None,
+        store: Path | None = None,
+    ) -> None:
+        """`told`: the events that the receiver is told; `dialplan`: more of it, with callees as @callee@."""
         self.version, self.folder = version, folder
         messages = len(told) > 1
+        fastagi = free_ports(2)
         with ExitStack() as started:
             self.receiver = Receiver()
             started.callback(self.receiver.stop)
@@ -97,9 +111,10 @@ class Following:
                 callee = Callee(folder / name, name, messages)
                 started.callback(callee.stop)
                 ports[name] = callee.port
-            self.asterisk = Asterisk(version, root, folder / "asterisk", _dialplan(ports), 0, 0, rtp)
+            plan = _dialplan(ports, dialplan)
+            self.asterisk = Asterisk(version, root, folder / "asterisk", plan, fastagi, 0, rtp)
             started.callback(self.asterisk.stop)
-            sections = {
+            sections: dict[str, Mapping[str, Value]] = {
                 "asterisk.main": {**_ACCOUNT, "ami": f"127.0.0.1:{self.asterisk.ami_port}", "trunks": ["PJSIP/caller-*"]},
                 "subscription.all": {
                     "method": "POST",
@@ -108,7 +123,9 @@ class Following:
                     "directions": ["in", "out", "internal"],
                 },
             }
-            self.daemon = Daemon(binary, folder / "daemon", {}, sections=sections)
+            if store:
+                sections["store"] = {"url": f"sqlite://{store}"}
+            self.daemon = Daemon(binary, folder / "daemon", webhooks or {}, fastagi, sections)
             started.callback(self.daemon.stop)
             self._started = started.pop_all()
         if not self.daemon.wait_for_log("following calls", 10):
@@ -127,7 +144,7 @@ class Following:
 
 def events(binary: Path, version: str, root: Path, folder: Path) -> tuple[bool, str]:
     """Everything on one version; whether all was right, and what was seen as text."""
-    following = Following(binary, version, root, folder, _EVERY, _RTP)
+    following = Following(binary, version, root, folder, _EVERY, RTP)
     try:
         lines = [*_rights(following), *_kinds(following)]
         lines += _daemon_killed(following)
@@ -255,7 +272,7 @@ def _one_end_each(receiver: Receiver) -> Iterator[str]:
 def events_load(binary: Path, version: str, root: Path, folder: Path, rate: int, seconds: int) -> tuple[bool, str]:
     """So many calls a second for so long: what SIPp could do, and one `disconnected` for each call."""
     calls = rate * seconds
-    following = Following(binary, version, root, folder, ["disconnected"], _RTP)
+    following = Following(binary, version, root, folder, ["disconnected"], RTP)
     try:
         callers = following.callers("load", _number("answered"), 0.5, calls, rate)
         callers.ended_well(seconds * 4 + 60)
