@@ -1,12 +1,13 @@
 //! The loop that drives one call: one task, one `select!` around the socket, the question, the time and the shutdown.
 
-use std::future::Future;
+use std::cell::RefCell;
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 use uuid::Uuid;
 
@@ -22,8 +23,9 @@ use crate::webhook::{self, Exchange};
 /// How long the PBX may take to take what we write. The largest answer is smaller than a socket's buffer.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 
-/// Bytes read at once. An environment is less than 2 KiB.
-const READ: usize = 4096;
+/// Where the calls of a worker read to, one after the other: a call that waits needs no buffer of its own. An environment
+/// is less than 2 KiB.
+pub(super) type Scratch = RefCell<[u8; 4096]>;
 
 type Asking = Pin<Box<dyn Future<Output = Result<Answer, Failure>>>>;
 
@@ -71,7 +73,6 @@ impl<S: Session> Driver<S> {
     /// Drives the call to its end. `opened` is called when the PBX has said what it wants.
     pub(super) async fn run(mut self, mut stream: TcpStream, opened: impl FnOnce()) {
         let mut opened = Some(opened);
-        let mut buffer = [0; READ];
         let (mut ended, mut told) = (false, false);
         let shutdown = self.worker.shared.cut.clone();
         while let Some(wait) = self.settle(&mut stream).await {
@@ -82,7 +83,7 @@ impl<S: Session> Driver<S> {
             }
             let woken = tokio::select! {
                 biased;
-                read = stream.read(&mut buffer), if !ended => Woken::Read(read),
+                read = read(&mut stream, &self.worker.scratch), if !ended => Woken::Read(read),
                 answered = answered(&mut self.asking) => Woken::Answered(answered),
                 () = shutdown.cancelled(), if !told => Woken::Shutdown,
                 () = tokio::time::sleep_until(wait.into()) => Woken::Time,
@@ -91,7 +92,7 @@ impl<S: Session> Driver<S> {
             match woken {
                 Woken::Read(Ok(n)) if n > 0 => {
                     self.heard = true;
-                    self.session.handle_bytes(now, &buffer[..n]);
+                    self.session.handle_bytes(now, &self.worker.scratch.borrow()[..n]);
                 }
                 Woken::Read(_) => {
                     ended = true;
@@ -298,6 +299,17 @@ impl<S: Session> Driver<S> {
             call.note(now, what);
         }
     }
+}
+
+/// How many bytes came. They are in `scratch` until the task waits again.
+async fn read(stream: &mut TcpStream, scratch: &Scratch) -> std::io::Result<usize> {
+    poll_fn(|context| {
+        let mut scratch = scratch.borrow_mut();
+        let mut bytes = ReadBuf::new(&mut *scratch);
+        let polled = Pin::new(&mut *stream).poll_read(context, &mut bytes);
+        polled.map_ok(|()| bytes.filled().len())
+    })
+    .await
 }
 
 /// The answer, or for ever nothing where nothing is asked.

@@ -13,6 +13,7 @@ use tokio::task::LocalSet;
 use tokio_rustls::rustls;
 use tokio_util::sync::CancellationToken;
 
+use super::drive::Scratch;
 use super::http::Http;
 use super::listen::{Gate, accept};
 use super::registry::{Keeper, Registry};
@@ -76,6 +77,7 @@ impl Shared {
 pub(super) struct Worker {
     pub(super) shared: Arc<Shared>,
     pub(super) http: Rc<Http>,
+    pub(super) scratch: Scratch,
 }
 
 /// A bound listener.
@@ -129,7 +131,7 @@ fn work(shared: Arc<Shared>, tls: Arc<rustls::ClientConfig>, doors: Vec<(std::ne
         Err(error) => return tracing::error!(%error, "a worker could not start: fewer calls at once"),
     };
     LocalSet::new().block_on(&runtime, async move {
-        let worker = Rc::new(Worker { shared, http: Rc::new(Http::new(tls)) });
+        let worker = Rc::new(Worker { shared, http: Rc::new(Http::new(tls)), scratch: Scratch::new([0; _]) });
         let mut accepting = tokio::task::JoinSet::new();
         for (socket, gate) in doors {
             accepting.spawn_local(accept(worker.clone(), socket, gate));
