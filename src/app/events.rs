@@ -8,10 +8,10 @@ use tokio_rustls::rustls;
 
 use crate::config::Config;
 use crate::delivery::{Delivery, Subscriptions};
-use crate::io::{Batch, CallChange, EventSink, Later, Links};
+use crate::io::{Batch, CallChange, EventSink, Later, Link, Links};
 use crate::store::{Acceptance, CallState, NewEvent, Store};
 use crate::terms::Event;
-use crate::track::OpenCall;
+use crate::track::{OpenCall, VariableNames};
 use crate::webhook::Policy;
 
 /// Between tries while the store's queue is full.
@@ -39,7 +39,8 @@ impl Events {
         let keeping =
             Arc::new(Keeping { store: store.clone(), subscriptions: ArcSwap::from_pointee(subscriptions) });
         let mut links = Links::new(keeping.clone());
-        links.set(config.asterisk.clone());
+        links.want(wanted(config));
+        links.set(followed(config));
         Ok(Events { keeping, links, delivery })
     }
 
@@ -48,7 +49,8 @@ impl Events {
         let subscriptions = subscriptions(config);
         self.keeping.subscriptions.store(Arc::new(subscriptions.clone()));
         self.delivery.set(subscriptions);
-        self.links.set(config.asterisk.clone());
+        self.links.want(wanted(config));
+        self.links.set(followed(config));
     }
 
     /// Stops: the followers first, so that what they have seen is kept.
@@ -56,6 +58,18 @@ impl Events {
         self.links.stop().await;
         self.delivery.stop(LAST_ATTEMPTS).await;
     }
+}
+
+/// The PBXs whose calls are followed.
+fn followed(config: &Config) -> Vec<Link> {
+    let asterisk = config.asterisk.iter().cloned().map(Link::Asterisk);
+    asterisk.chain(config.freeswitch.iter().cloned().map(Link::FreeSwitch)).collect()
+}
+
+/// The channel variables that somebody is told.
+fn wanted(config: &Config) -> VariableNames {
+    let plans = config.subscriptions.values();
+    VariableNames::new(plans.flat_map(|plan| plan.subscription().pbx_variables()))
 }
 
 fn subscriptions(config: &Config) -> Subscriptions {
