@@ -12,7 +12,7 @@
 //! | [`guard`] | lockout after wrong codes | `terms` |
 //! | [`track`] | follows a PBX's calls: channel events in, call events out | `terms` |
 //! | [`asterisk`] | FastAGI and AMI: codecs, commands, sessions | `call`, `track`, `terms` |
-//! | [`freeswitch`] | the event socket: codec, commands, outbound session | `call`, `terms` |
+//! | [`freeswitch`] | the event socket: codec, commands, outbound and inbound sessions | `call`, `track`, `terms` |
 //! | `clock` | now, ms since 1970 | nothing of ours |
 //! | [`config`] | the file: one table of keys, every problem at once | pure modules |
 //! | [`io`] | listeners, the loop that drives one call, one HTTP hop, followers of PBXs | `config`, pure modules |

@@ -8,10 +8,10 @@ use tokio_rustls::rustls;
 
 use crate::config::Config;
 use crate::delivery::{Attempts, Delivery, Subscriptions};
-use crate::io::{Batch, CallChange, EventSink, Later, LinkHealth, Links};
+use crate::io::{Batch, CallChange, EventSink, Later, Link, LinkHealth, Links};
 use crate::store::{Acceptance, CallState, NewEvent, Store};
 use crate::terms::Event;
-use crate::track::OpenCall;
+use crate::track::{OpenCall, VariableNames};
 use crate::webhook::Policy;
 
 /// Between tries while the store's queue is full.
@@ -41,7 +41,8 @@ impl Events {
         let keeping =
             Arc::new(Keeping { store: store.clone(), subscriptions: ArcSwap::from_pointee(subscriptions) });
         let mut links = Links::new(keeping.clone());
-        links.set(config.asterisk.clone());
+        links.want(wanted(config));
+        links.set(followed(config));
         let healths = Arc::new(ArcSwap::from_pointee(links.healths()));
         Ok(Events { keeping, links, healths, delivery })
     }
@@ -51,7 +52,8 @@ impl Events {
         let subscriptions = subscriptions(config);
         self.keeping.subscriptions.store(Arc::new(subscriptions.clone()));
         self.delivery.set(subscriptions);
-        self.links.set(config.asterisk.clone());
+        self.links.want(wanted(config));
+        self.links.set(followed(config));
         self.healths.store(Arc::new(self.links.healths()));
     }
 
@@ -70,6 +72,18 @@ impl Events {
         self.links.stop().await;
         self.delivery.stop(LAST_ATTEMPTS).await;
     }
+}
+
+/// The PBXs whose calls are followed.
+fn followed(config: &Config) -> Vec<Link> {
+    let asterisk = config.asterisk.iter().cloned().map(Link::Asterisk);
+    asterisk.chain(config.freeswitch.iter().cloned().map(Link::FreeSwitch)).collect()
+}
+
+/// The channel variables that somebody is told.
+fn wanted(config: &Config) -> VariableNames {
+    let plans = config.subscriptions.values();
+    VariableNames::new(plans.flat_map(|plan| plan.subscription().pbx_variables()))
 }
 
 fn subscriptions(config: &Config) -> Subscriptions {

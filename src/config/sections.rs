@@ -254,8 +254,6 @@ fn links<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> (Vec<AmiLink>
     let asterisk = named(reader, document, ("asterisk", "an Asterisk", "main"));
     let freeswitch = named(reader, document, ("freeswitch", "a FreeSWITCH", "second"));
     for (name, part) in &freeswitch {
-        let help = "its calls are routed all the same; the section does nothing";
-        reader.warn(part.span.clone(), "FreeSWITCH's calls are not followed in this version", help);
         // The open calls of a PBX are found by its name.
         if asterisk.iter().any(|(other, _)| other == name) {
             let help = format!("another name: [freeswitch.{name}-fs], say");

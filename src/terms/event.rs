@@ -326,8 +326,10 @@ impl CallEvent {
             Variable::Account => Cow::Borrowed(&*self.account),
             Variable::Recording => Cow::Borrowed(&*self.recording),
             Variable::Var(name) => {
+                // Asterisk's users write capitals, FreeSWITCH's small letters.
                 let name = name.strip_prefix("var.").unwrap_or(name);
-                Cow::Borrowed(self.var.get(name).map_or("", String::as_str))
+                let any_case = || self.var.iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, v)| v);
+                Cow::Borrowed(self.var.get(name).or_else(any_case).map_or("", String::as_str))
             }
             Variable::Code | Variable::Actor | Variable::Action | Variable::Object | Variable::ObjectName => {
                 Cow::Borrowed("")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Direction, EventKind, Method, Secret, Template, WebhookName};
+use super::{Direction, EventKind, Method, Secret, Template, Variable, WebhookName};
 
 /// Who is told of what.
 #[derive(Clone, Debug)]
@@ -91,6 +91,19 @@ impl Subscription {
     /// How long after it happened an event is still worth telling; `None`: always.
     pub fn expires_after(&self, event: EventKind) -> Option<Duration> {
         self.expires.iter().find(|(kind, _)| *kind == event).map(|(_, after)| *after)
+    }
+
+    /// The PBX's variables that its request names as `{var.NAME}`.
+    pub fn pbx_variables(&self) -> impl Iterator<Item = &str> {
+        let body = match &self.body {
+            EventBody::Template { template, .. } => Some(template),
+            EventBody::Json => None,
+        };
+        let templates = std::iter::once(&self.url).chain(self.headers.iter().map(|(_, t)| t)).chain(body);
+        templates.flat_map(Template::variables).filter_map(|(_, variable)| match variable {
+            Variable::Var(name) => name.strip_prefix("var."),
+            _ => None,
+        })
     }
 
     /// The Content-Type of a POST.

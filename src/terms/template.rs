@@ -298,6 +298,8 @@ fn parse_value(inside: &str, offset: usize, place: Place) -> Result<Part, Vec<Te
         let problem = if name == Variable::Code.name() && place == (Place::CallerName { code: false }) {
             "{code} is a secret and cannot be shown as a name; a menu choice can: ivr.secret = false"
                 .to_owned()
+        } else if Variable::holds_digits(name) {
+            format!("{{{name}}} holds what callers type, and that is told to nobody")
         } else {
             let mut known: Vec<&str> = Variable::known(place).map(Variable::name).collect();
             known.extend((place == Place::Event).then_some("var.NAME"));

@@ -2,6 +2,10 @@
 
 use super::Place;
 
+/// Variables with the digits that a caller typed. FreeSWITCH writes all of a call's into the first one (measured), what
+/// `bind_digit_action` has matched into the second (read in its source); the third is our own, for the code.
+const OF_TYPED_DIGITS: [&str; 3] = ["digits_dialed", "last_matching_digits", "switchhook_digits"];
+
 /// What a variable belongs to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Of {
@@ -120,10 +124,17 @@ impl Variable {
         Self::ALL.iter().filter(fits).map(|(variable, _)| variable)
     }
 
+    /// Whether it is a variable of a PBX in which the digits are that a caller typed: `var.NAME` or the name itself.
+    pub(super) fn holds_digits(name: &str) -> bool {
+        let name = name.strip_prefix("var.").unwrap_or(name);
+        OF_TYPED_DIGITS.iter().any(|known| known.eq_ignore_ascii_case(name))
+    }
+
     /// The one of this name, as far as it can be named in this place.
     pub(super) fn parse(name: &str, place: Place) -> Option<Variable> {
         let plain = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'.' | b'(' | b')');
         match name.strip_prefix("var.").filter(|_| place == Place::Event) {
+            Some(of_pbx) if Self::holds_digits(of_pbx) => None,
             Some(of_pbx) if !of_pbx.is_empty() && of_pbx.bytes().all(plain) => {
                 Some(Variable::Var(name.into()))
             }

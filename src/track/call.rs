@@ -356,7 +356,7 @@ impl OpenCall {
             call: variable(&["WEBHOOK_CALL"]),
             queue: self.queue.clone(),
             account: self.account.clone(),
-            recording: variable(&["MIXMONITOR_FILENAME", "record_path"]),
+            recording: variable(&["MIXMONITOR_FILENAME", "recording"]),
             var: self.variables.clone(),
             legs: Vec::new(),
         }

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct ChannelInfo {
     /// The PBX's id of the channel. An event without it says nothing.
     pub unique_id: String,
-    /// The PBX's id of the call; the channel's own id where it is empty.
+    /// The PBX's id of the call, or of a channel of it; the channel's own id where it is empty.
     pub linked_id: String,
     /// The PBX's name for the channel, such as `PJSIP/201-0000002a`.
     pub name: String,
@@ -164,7 +164,7 @@ pub enum ChannelEvent {
     QueueAbandoned(ChannelInfo),
     /// The dialplan says that an application of it counts as the answer.
     AppAnswered {
-        /// The PBX's id of the call.
+        /// The PBX's id of the call, or of a channel of it.
         linked_id: String,
     },
 }

@@ -27,12 +27,10 @@ impl Tracker {
                 self.with(now, wall, &rings, false, |_, _| {});
             }
             ChannelEvent::DialEnd { to, status } => self.dial_end(now, wall, &to, status),
-            ChannelEvent::BridgeEnter { channel, bridge } => self.bridge(now, wall, &channel, &bridge),
-            ChannelEvent::Bridged { one, other } => {
-                let bridge = format!("{}+{}", one.unique_id, other.unique_id);
-                self.bridge(now, wall, &one, &bridge);
-                self.bridge(now, wall, &other, &bridge);
+            ChannelEvent::BridgeEnter { channel, bridge } => {
+                self.bridge(now, wall, &channel, &bridge);
             }
+            ChannelEvent::Bridged { one, other } => self.bridged(now, wall, &one, &other),
             ChannelEvent::Pickup { by, target } => self.pickup(now, wall, &by, &target),
             ChannelEvent::BlindTransfer { transferer, extension } => {
                 self.with(now, wall, &transferer, false, |open, _| {
@@ -78,7 +76,7 @@ impl Tracker {
                 self.with(now, wall, &channel, false, |open, _| open.abandoned = true);
             }
             ChannelEvent::AppAnswered { linked_id } => {
-                if let Some(key) = self.of_linked.get(&linked_id).copied()
+                if let Some(key) = self.known(&linked_id)
                     && let Some(call) = self.calls.get_mut(&key)
                 {
                     call.open.app_answered.get_or_insert(wall);
@@ -125,7 +123,7 @@ impl Tracker {
             return Some(*key);
         }
         let linked = if info.linked_id.is_empty() { &info.unique_id } else { &info.linked_id };
-        let known = self.of_linked.get(linked).copied();
+        let known = self.known(linked);
         if self.ended.has(&info.unique_id) || (known.is_none() && self.ended.has(linked)) {
             return None;
         }
@@ -147,7 +145,39 @@ impl Tracker {
             call.open.did.clone_from(&info.exten);
         }
         self.of_channel.insert(info.unique_id.clone(), key);
+        if let Some(own) = self.of_linked.get(&info.unique_id).copied().filter(|own| *own != key) {
+            self.absorb(now, wall, own, key);
+        }
         Some(key)
+    }
+
+    /// The call that the PBX means by an id: a call's, or one of its channels'.
+    fn known(&self, linked_id: &str) -> Option<u64> {
+        self.of_linked.get(linked_id).or_else(|| self.of_channel.get(linked_id)).copied()
+    }
+
+    /// What a channel of the call `into` has dialled was heard of before that channel was, and seemed to be a call.
+    fn absorb(&mut self, now: Instant, wall: i64, from: u64, into: u64) {
+        if self.calls.get(&from).is_none_or(|call| call.open.announced) {
+            return;
+        }
+        let Some(call) = self.calls.remove(&from) else { return };
+        self.due.remove(&(call.armed, from));
+        for channel in &call.open.channels {
+            self.of_channel.insert(channel.unique_id.clone(), into);
+        }
+        let ids = call.open.linked_ids.clone();
+        let Some(kept) = self.calls.get_mut(&into) else { return };
+        kept.open.take_in(call.open, EndReason::Hangup);
+        kept.open.note_talk(wall);
+        for id in ids {
+            if kept.open.linked_ids.contains(&id) {
+                self.of_linked.insert(id, into);
+            } else {
+                self.of_linked.remove(&id);
+            }
+        }
+        self.touch(into, now);
     }
 
     fn dial_begin(&mut self, now: Instant, wall: i64, from: Option<ChannelInfo>, to: &ChannelInfo) {
@@ -178,13 +208,31 @@ impl Tracker {
         });
     }
 
-    fn bridge(&mut self, now: Instant, wall: i64, channel: &ChannelInfo, bridge: &str) {
+    fn bridge(&mut self, now: Instant, wall: i64, channel: &ChannelInfo, bridge: &str) -> Option<u64> {
         self.with(now, wall, channel, false, |open, info| {
             if let Some(channel) = open.channel(&info.unique_id) {
                 channel.enter(bridge);
             }
             open.note_talk(wall);
-        });
+        })
+    }
+
+    /// Two legs hear each other. Where they are of two calls and nobody transferred one, somebody took a ringing or parked
+    /// call over, or joined two calls from outside: the later call goes on in the earlier one.
+    fn bridged(&mut self, now: Instant, wall: i64, one: &ChannelInfo, other: &ChannelInfo) {
+        let bridge = format!("{}+{}", one.unique_id, other.unique_id);
+        let calls = [one, other].map(|channel| self.bridge(now, wall, channel, &bridge));
+        let [Some(one), Some(other)] = calls else { return };
+        if one == other {
+            return;
+        }
+        let began = |key| self.calls.get(&key).map(|call| (call.open.start, key));
+        let (into, later) = if began(one) < began(other) { (one, other) } else { (other, one) };
+        let open = self.calls.get(&into).map(|call| &call.open);
+        let number =
+            open.map_or("", |open| open.legs().last().map_or(open.dialled_first(), |leg| &leg.called_as));
+        let join = Join { into, reason: EndReason::Pickup, at: wall, number: number.to_owned() };
+        self.join(now, later, join);
     }
 
     fn pickup(&mut self, now: Instant, wall: i64, by: &ChannelInfo, target: &ChannelInfo) {
@@ -220,13 +268,29 @@ impl Tracker {
         }
     }
 
-    /// What becomes of the call is told when it is quiet, with all that belongs to the same moment.
+    /// What becomes of the call is told when it is quiet, with all that belongs to the same moment. That it was transferred
+    /// says more than that two channels met, whichever comes first.
     fn join(&mut self, now: Instant, key: u64, join: Join) {
         let into = join.into;
+        let transferred = join.reason == EndReason::Transferred;
+        let gives_way = |known: &Join| transferred && known.reason == EndReason::Pickup;
+        if let Some(other) = self.calls.get_mut(&into)
+            && let Some(known) = other.joins.take_if(|known| known.into == key)
+        {
+            if !gives_way(&known) {
+                other.joins = Some(known);
+                return;
+            }
+            if let Some(call) = self.calls.get_mut(&key) {
+                call.awaits.retain(|awaited| *awaited != into);
+            }
+        }
         let Some(call) = self.calls.get_mut(&key) else { return };
-        if call.joins.is_none() {
+        if call.joins.as_ref().is_none_or(gives_way) {
             call.joins = Some(join);
-            if let Some(into) = self.calls.get_mut(&into) {
+            if let Some(into) = self.calls.get_mut(&into)
+                && !into.awaits.contains(&key)
+            {
                 into.awaits.push(key);
             }
         }

@@ -21,15 +21,19 @@ mod channel;
 mod disposition;
 mod ended;
 mod facts;
+mod session;
 mod telling;
 mod trunks;
+mod variables;
 
 use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use call::OpenCall;
 pub use channel::{ChannelEvent, ChannelInfo, DialStatus, Kind, State};
+pub use session::{Due, MAX_CHANNELS, STEP, Session, SessionOutput, Upkeep};
 pub use trunks::Trunks;
+pub use variables::VariableNames;
 
 pub use crate::terms::{CallEvent, Direction, Disposition, EndReason, EventKind, LegRecord};
 

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use switchhook::asterisk::ami::{Account, Lost, Output, Session, Warning};
 use switchhook::terms::Secret;
-use switchhook::track::ChannelEvent;
+use switchhook::track::{ChannelEvent, Session as _};
 
 use crate::following::{Follower, START, dialogue, files, recorded, shown, tests_folder};
 

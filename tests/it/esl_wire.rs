@@ -98,9 +98,9 @@ fn the_length_of_the_content_is_checked_before_it_is_used() {
         ("", PacketError::Length),
         ("four", PacketError::Length),
         ("4\nContent-Length: 4", PacketError::Length),
-        ("1048577", PacketError::ContentTooLong),
-        ("4294967300", PacketError::ContentTooLong),
-        ("18446744073709551617", PacketError::ContentTooLong),
+        ("1048577", PacketError::ContentTooLong(1_048_576)),
+        ("4294967300", PacketError::ContentTooLong(1_048_576)),
+        ("18446744073709551617", PacketError::ContentTooLong(1_048_576)),
     ] {
         let packet = format!("Content-Type: api/response\nContent-Length: {length}\n\n1234");
         assert_eq!(read(&[packet.as_bytes()]), Err(error), "{length}");

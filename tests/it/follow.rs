@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use switchhook::config::AmiLink;
-use switchhook::io::{Batch, CallChange, EventSink, Later, Links};
+use switchhook::io::{Batch, CallChange, EventSink, Later, Link, Links};
 use switchhook::terms::{Secret, WebhookName};
 use switchhook::track::{CallEvent, EventKind, OpenCall};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
@@ -26,14 +26,14 @@ impl Manager {
         Manager { listener: TcpListener::bind("127.0.0.1:0").await.expect("a port") }
     }
 
-    fn link(&self, secret: &str) -> AmiLink {
-        AmiLink {
+    fn link(&self, secret: &str) -> Link {
+        Link::Asterisk(AmiLink {
             name: WebhookName::parse("main").expect("a name"),
             address: self.listener.local_addr().expect("an address").to_string(),
             username: "switchhook".to_owned(),
             secret: Secret::new(secret),
             trunks: Vec::new(),
-        }
+        })
     }
 
     async fn accept(&self) -> Peer {

@@ -11,7 +11,7 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     ("guard", &["terms"]),
     ("track", &["terms"]),
     ("asterisk", &["call", "terms", "track"]),
-    ("freeswitch", &["call", "terms"]),
+    ("freeswitch", &["call", "terms", "track"]),
     ("config", &["call", "guard", "terms", "webhook"]),
     ("clock", &[]),
     ("store", &["call", "clock", "config", "guard", "terms", "track", "webhook"]),

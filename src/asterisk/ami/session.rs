@@ -1,32 +1,14 @@
 //! One connection to Asterisk's manager: login, snapshot, events, keep-alive.
 
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use crate::terms::Secret;
-use crate::track::{ChannelEvent, ChannelInfo};
+use crate::track::{self, ChannelInfo, Due, MAX_CHANNELS, STEP, SessionOutput, Upkeep};
 
 use super::action::{Action, ActionError};
 use super::codec::{Block, CodecError, Decoder};
 use super::event::{channel_event, present_channel};
-
-/// For each step to the login. Asterisk lets a wrong password wait for a second (measured).
-const STEP: Duration = Duration::from_secs(10);
-
-/// Without a byte for so long, Asterisk is asked whether it is there.
-const PING: Duration = Duration::from_secs(15);
-
-/// For its answer.
-const PONG: Duration = Duration::from_secs(10);
-
-/// For the whole list of channels.
-const SNAPSHOT: Duration = Duration::from_secs(60);
-
-/// Between snapshots: what went wrong unseen is mended, and long calls are known to be there.
-const RESYNC: Duration = Duration::from_mins(5);
-
-/// Channels of a snapshot, at most. More than any Asterisk has.
-const MAX_CHANNELS: usize = 100_000;
 
 /// The event classes that are wanted. `call` has the channels, `agent` the queues, `user` the dialplan's UserEvent.
 const CLASSES: &str = "call,agent,user";
@@ -41,40 +23,12 @@ pub struct Account {
 }
 
 /// What is to be done, or happened.
-#[derive(Debug, PartialEq)]
-pub enum Output {
-    /// Write this.
-    Write(Vec<u8>),
-    /// Logged in.
-    LoggedIn {
-        /// The manager's version, such as `11.0.0`.
-        version: String,
-    },
-    /// Something happened to channels, at this time (ms since 1970).
-    Event(i64, Box<ChannelEvent>),
-    /// What channels there are. Comes after the login and from then on every five minutes.
-    Snapshot {
-        /// When Asterisk was asked.
-        asked: Instant,
-        /// When its answer was complete, ms since 1970.
-        at: i64,
-        /// The channels.
-        channels: Vec<ChannelInfo>,
-    },
-    /// Something that the person who runs it should know. The link goes on.
-    Warning(Warning),
-    /// The link is over. Nothing but [`Output::Closed`] comes behind it.
-    Lost(Lost),
-    /// Nothing more now: read, and call [`Session::handle_timeout`] at this time.
-    Wait(Instant),
-    /// The connection can be dropped.
-    Closed,
-}
+pub type Output = SessionOutput<Warning, Lost>;
 
 /// What the person who runs it should know.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Warning {
-    /// No snapshot will come: tell the tracker.
+    /// No snapshot will come.
     #[error(
         "Asterisk does not let the account list channels (permission denied), so calls that were under way at a \
          reconnect are not known: set `write = reporting` in [{username}] of manager.conf"
@@ -167,13 +121,9 @@ pub struct Session {
     id: u64,
     /// The id of the last step to the login.
     step: u64,
-    heard: Instant,
     deadline: Instant,
-    /// When a ping was sent that is not answered.
-    pinged: Option<Instant>,
+    upkeep: Upkeep,
     listing: Option<Listing>,
-    /// When the next snapshot is due; `None` when Asterisk gives none.
-    resync: Option<Instant>,
     logged_in_at: i64,
     event_seen: bool,
     outputs: VecDeque<Output>,
@@ -189,24 +139,25 @@ impl Session {
             version: String::new(),
             id: 0,
             step: 0,
-            heard: now,
             deadline: now + STEP,
-            pinged: None,
+            upkeep: Upkeep::new(now),
             listing: None,
-            resync: None,
             logged_in_at: 0,
             event_seen: false,
             outputs: VecDeque::new(),
         }
     }
+}
 
-    /// Bytes came, at `wall` ms since 1970.
-    pub fn handle_bytes(&mut self, now: Instant, wall: i64, bytes: &[u8]) {
+impl track::Session for Session {
+    type Warning = Warning;
+    type Lost = Lost;
+
+    fn handle_bytes(&mut self, now: Instant, wall: i64, bytes: &[u8]) {
         if self.state == State::Closed {
             return;
         }
-        self.heard = now;
-        self.pinged = None;
+        self.upkeep.heard(now);
         let mut decoder = std::mem::take(&mut self.decoder);
         decoder.push(bytes);
         if let Err(e) = self.read(now, wall, &mut decoder) {
@@ -216,8 +167,7 @@ impl Session {
         self.set_deadline();
     }
 
-    /// Asterisk closed its side.
-    pub fn handle_eof(&mut self) {
+    fn handle_eof(&mut self) {
         self.end(match self.state {
             State::AwaitBanner => Lost::Closed("before its first line (deny and permit of manager.conf?)"),
             State::AwaitChallenge | State::AwaitLogin => Lost::Closed("during the login"),
@@ -226,8 +176,7 @@ impl Session {
         });
     }
 
-    /// The time of the last [`Output::Wait`] has come.
-    pub fn handle_timeout(&mut self, now: Instant) {
+    fn handle_timeout(&mut self, now: Instant) {
         if now < self.deadline {
             return;
         }
@@ -241,8 +190,7 @@ impl Session {
         self.set_deadline();
     }
 
-    /// Leaves in good order.
-    pub fn log_off(&mut self, now: Instant) {
+    fn log_off(&mut self, now: Instant) {
         match self.state {
             State::Following => {
                 let action = self.action("Logoff");
@@ -255,8 +203,7 @@ impl Session {
         }
     }
 
-    /// What is to be done next.
-    pub fn poll_output(&mut self) -> Output {
+    fn poll_output(&mut self) -> Output {
         match self.outputs.pop_front() {
             Some(output) => output,
             None if self.state == State::Closed => Output::Closed,
@@ -264,6 +211,12 @@ impl Session {
         }
     }
 
+    fn is_refusal(lost: &Lost) -> bool {
+        matches!(lost, Lost::AuthRejected { .. } | Lost::Account(_))
+    }
+}
+
+impl Session {
     fn read(&mut self, now: Instant, wall: i64, decoder: &mut Decoder) -> Result<(), Lost> {
         if self.state == State::AwaitBanner {
             let Some(version) = decoder.banner()? else { return Ok(()) };
@@ -334,9 +287,10 @@ impl Session {
             }
             State::Following if !success && id.is_some() && id == self.listing.as_ref().map(|l| l.id) => {
                 self.listing = None;
-                self.resync = None;
+                self.upkeep.list_refused();
                 let username = self.account.username.clone();
                 self.outputs.push_back(Output::Warning(Warning::NoSnapshot { username }));
+                self.outputs.push_back(Output::NoSnapshot);
             }
             State::AwaitGoodbye if block.is("Response", "Goodbye") => return Err(Lost::LoggedOff),
             // The answer to a ping: that bytes came is what counts.
@@ -357,7 +311,7 @@ impl Session {
 
     fn listed(&mut self, now: Instant, wall: i64) {
         let Some(listing) = self.listing.take() else { return };
-        self.resync = Some(now + RESYNC);
+        self.upkeep.list_complete(now);
         // The clock of the list has whole seconds.
         let since = self.logged_in_at + 5_000;
         let silent =
@@ -373,34 +327,28 @@ impl Session {
 
     fn ask_for_channels(&mut self, now: Instant) {
         let action = self.action("CoreShowChannels");
+        self.upkeep.list_asked(now);
         self.listing = Some(Listing { id: self.id, asked: now, channels: Vec::new() });
         self.outputs.push_back(Output::Write(action.encode()));
     }
 
     /// What is due while following.
     fn keep_up(&mut self, now: Instant) {
-        if self.pinged.is_some_and(|at| now >= at + PONG) {
-            return self.end(Lost::Timeout("the keep-alive"));
-        }
-        if self.listing.as_ref().is_some_and(|listing| now >= listing.asked + SNAPSHOT) {
-            return self.end(Lost::Timeout("the list of channels"));
-        }
-        if self.listing.is_none() && self.resync.is_some_and(|at| now >= at) {
-            self.resync = None;
-            self.ask_for_channels(now);
-        }
-        if self.pinged.is_none() && now >= self.heard + PING {
-            let action = self.action("Ping");
-            self.pinged = Some(now);
-            self.outputs.push_back(Output::Write(action.encode()));
+        while let Some(due) = self.upkeep.due(now) {
+            match due {
+                Due::Silent(what) => return self.end(Lost::Timeout(what)),
+                Due::List => self.ask_for_channels(now),
+                Due::Ping => {
+                    let action = self.action("Ping");
+                    self.outputs.push_back(Output::Write(action.encode()));
+                }
+            }
         }
     }
 
     fn set_deadline(&mut self) {
         if self.state == State::Following {
-            let alive = self.pinged.map_or(self.heard + PING, |at| at + PONG);
-            let listed = self.listing.as_ref().map(|listing| listing.asked + SNAPSHOT);
-            self.deadline = [listed, self.resync].into_iter().flatten().fold(alive, Instant::min);
+            self.deadline = self.upkeep.deadline();
         }
     }
 

@@ -12,7 +12,7 @@ pub const HEAD_MAX: usize = 1024 * 1024;
 /// Header lines of a packet or an event, at most. A plain call has about 170.
 pub const HEADERS_MAX: usize = 8192;
 
-/// Bytes behind the headers, at most. An event of a plain call has 7 KiB. FreeSWITCH itself stops at 16 MiB.
+/// Bytes behind the headers, at most, unless a list is expected. An event of a plain call has 7 KiB.
 pub const CONTENT_MAX: usize = 1024 * 1024;
 
 /// A peer out of step. There is no way to the next packet: the connection has to end.
@@ -30,9 +30,9 @@ pub enum PacketError {
     /// A `Content-Length` that is no number, or that is there twice.
     #[error("the Content-Length of a packet is not one number")]
     Length,
-    /// A `Content-Length` above [`CONTENT_MAX`].
-    #[error("the Content-Length of a packet is more than {CONTENT_MAX}")]
-    ContentTooLong,
+    /// A `Content-Length` above what is taken.
+    #[error("the Content-Length of a packet is more than {0}")]
+    ContentTooLong(usize),
 }
 
 /// One packet. It does not print: digits can be in it.
@@ -45,8 +45,8 @@ pub struct Packet {
 }
 
 /// Keeps the beginning of a packet until the rest of it comes.
-#[derive(Default)]
 pub struct PacketReader {
+    content_max: usize,
     buffer: BytesMut,
     /// So many bytes of the buffer hold no empty line.
     scanned: usize,
@@ -54,8 +54,20 @@ pub struct PacketReader {
     head: Option<(Headers, usize)>,
 }
 
+impl Default for PacketReader {
+    /// One that takes no more than [`CONTENT_MAX`].
+    fn default() -> PacketReader {
+        PacketReader::with_content_max(CONTENT_MAX)
+    }
+}
+
 impl PacketReader {
-    /// Takes bytes as they came. At most [`HEAD_MAX`] or [`CONTENT_MAX`] bytes and one more segment are kept.
+    /// One that takes so many bytes behind the headers.
+    pub fn with_content_max(content_max: usize) -> PacketReader {
+        PacketReader { content_max, buffer: BytesMut::new(), scanned: 0, head: None }
+    }
+
+    /// Takes bytes as they came. At most [`HEAD_MAX`] or the content's limit and one more segment are kept.
     pub fn push(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
@@ -95,19 +107,19 @@ impl PacketReader {
         }
         let block = self.buffer.split_to(end + 2).freeze();
         let head = Headers::parse(block.slice(..end + 1))?;
-        let length = content_length(&head)?;
+        let length = content_length(&head, self.content_max)?;
         Ok(Some((head, length)))
     }
 }
 
 /// 0 where it is absent. It is checked before it is used: FreeSWITCH's own client library had a heap overflow on a
 /// negative one (CVE-2026-49840).
-fn content_length(head: &Headers) -> Result<usize, PacketError> {
+fn content_length(head: &Headers, max: usize) -> Result<usize, PacketError> {
     let mut all = head.all("Content-Length");
     let Some(text) = all.next() else { return Ok(0) };
     if all.next().is_some() || text.is_empty() || !text.iter().all(u8::is_ascii_digit) {
         return Err(PacketError::Length);
     }
     let length = std::str::from_utf8(text).ok().and_then(|t| t.parse::<usize>().ok());
-    length.filter(|n| *n <= CONTENT_MAX).ok_or(PacketError::ContentTooLong)
+    length.filter(|n| *n <= max).ok_or(PacketError::ContentTooLong(max))
 }

@@ -10,7 +10,7 @@
 
 use memchr::memmem;
 
-use crate::terms::{PbxText, VarName};
+use crate::terms::{PbxText, Secret, VarName};
 
 /// Bytes of an application's argument, at most. FreeSWITCH takes 60 KiB (measured); a variable's text has 1000, and
 /// a list of sounds is not longer than this.
@@ -62,6 +62,9 @@ pub enum EncodeError {
     /// More than 8192 bytes.
     #[error("not written: it is longer than {ARGUMENT_MAX} bytes")]
     TooLong,
+    /// A user that is not `name@domain`.
+    #[error("not written: the user is not name@domain, or holds a colon")]
+    User,
     /// FreeSWITCH would not read what was meant.
     #[error("not written: FreeSWITCH would read something else")]
     Misread,
@@ -70,6 +73,31 @@ pub enum EncodeError {
 /// A command of our own words, without any value: `connect`, `exit`.
 pub fn command(words: &'static str) -> Vec<u8> {
     format!("{words}\n\n").into_bytes()
+}
+
+/// Logs in: with the password of event_socket.conf.xml, or as a user of the directory, `name@domain`. FreeSWITCH takes all
+/// that stands behind `auth ` as the password, and all behind the first colon for a user (read in its source).
+pub fn login(user: Option<&str>, password: &Secret) -> Result<Vec<u8>, EncodeError> {
+    let line = match user {
+        None => format!("auth {}", password.reveal()),
+        Some(user) => match user.split_once('@') {
+            Some((name, domain)) if !name.is_empty() && !domain.is_empty() && !user.contains(':') => {
+                format!("userauth {user}:{}", password.reveal())
+            }
+            _ => return Err(EncodeError::User),
+        },
+    };
+    if line.chars().any(char::is_control) {
+        return Err(EncodeError::Control);
+    }
+    if line.len() > ARGUMENT_MAX {
+        return Err(EncodeError::TooLong);
+    }
+    let bytes = format!("{line}\n\n").into_bytes();
+    match read_commands(&bytes) {
+        Some(read) if read == [ReadCommand { line, headers: Vec::new(), body: Vec::new() }] => Ok(bytes),
+        _ => Err(EncodeError::Misread),
+    }
 }
 
 /// `sendmsg` for the channel of this connection: runs an application behind those before it (`event-lock`). The

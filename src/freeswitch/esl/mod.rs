@@ -14,5 +14,5 @@ mod message;
 
 pub use codec::{CONTENT_MAX, HEAD_MAX, HEADERS_MAX, Packet, PacketError, PacketReader};
 pub(in crate::freeswitch) use command::set_own;
-pub use command::{App, EncodeError, ReadCommand, command, execute, read_commands, set};
+pub use command::{App, EncodeError, ReadCommand, command, execute, login, read_commands, set};
 pub use message::{Event, Headers, Message, Reply, UNDEFINED};

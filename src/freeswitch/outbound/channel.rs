@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use percent_encoding::percent_decode_str;
 
 use crate::freeswitch::esl::{Event, UNDEFINED};
+use crate::freeswitch::said::Said;
 use crate::terms::{Channel, Number, Opening, Route};
 
 /// What the dialplan asks for, and the channel.
@@ -17,13 +18,8 @@ pub(super) fn opening(event: &Event) -> Opening {
 
 fn channel(event: &Event) -> Channel {
     let said = Said(event);
-    let number = said.get("Caller-Caller-ID-Number");
-    let number_hidden = said.get("Caller-Privacy-Hide-Number") == "true";
-    let name_hidden = number_hidden
-        || said.get("Caller-Privacy-Hide-Name") == "true"
-        || number.eq_ignore_ascii_case("anonymous");
-    let number_on_channel = if number_hidden { Number::default() } else { Number::from_pbx(&number) };
-    let own_name = own_name(event, &number);
+    let caller = said.caller();
+    let number_on_channel = caller.shown_number();
     let unique_id = said.get("Unique-ID");
     let extension = said.get("Caller-Destination-Number");
     let overridden = |key: &str| said.get(&format!("variable_switchhook_{key}"));
@@ -31,10 +27,10 @@ fn channel(event: &Event) -> Channel {
     let callerid = overridden("callerid");
     Channel {
         callerid: if callerid.is_empty() { number_on_channel.clone() } else { Number::from_pbx(&callerid) },
-        withheld: number_hidden || number_on_channel.is_withheld(),
+        withheld: caller.number_hidden || number_on_channel.is_withheld(),
         number_on_channel,
-        callername: given("callername", if name_hidden { String::new() } else { own_name.clone() }),
-        name_on_channel: effective_name(event).unwrap_or_else(|| own_name.clone()),
+        callername: given("callername", caller.shown_name().to_owned()),
+        name_on_channel: effective_name(event).unwrap_or(caller.name),
         did: given("did", said.first(&["variable_sip_to_user", "Caller-Destination-Number"])),
         extension: given("extension", extension),
         context: given("context", said.get("Caller-Context")),
@@ -46,13 +42,6 @@ fn channel(event: &Event) -> Channel {
         language: said.get("variable_default_language"),
         start: start(&overridden("start")).or_else(|| start(&said.get("Caller-Channel-Created-Time"))),
     }
-}
-
-/// The caller's name. One without has its number as the name, or `unknown` where there is no number either.
-fn own_name(event: &Event, number: &str) -> String {
-    let name = event.get("Caller-Caller-ID-Name").unwrap_or_default();
-    let made_up = name == "unknown" || (name == number && event.variable("sip_from_display").is_none());
-    if made_up { String::new() } else { name.into_owned() }
 }
 
 /// The name that the callee would see, where it is another one. It is percent-encoded, as `leave` writes it.
@@ -73,19 +62,6 @@ fn start(text: &str) -> Option<i64> {
         us if us >= 100_000_000_000_000 => Some(us / 1000),
         ms if ms >= 100_000_000_000 => Some(ms),
         s => Some(s * 1000),
-    }
-}
-
-/// The headers. FreeSWITCH does not send what is empty.
-struct Said<'a>(&'a Event);
-
-impl Said<'_> {
-    fn get(&self, name: &str) -> String {
-        self.0.get(name).unwrap_or_default().into_owned()
-    }
-
-    fn first(&self, names: &[&str]) -> String {
-        names.iter().map(|n| self.get(n)).find(|v| !v.is_empty()).unwrap_or_default()
     }
 }
 

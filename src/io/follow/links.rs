@@ -7,16 +7,48 @@ use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use super::{EventSink, Health, asterisk};
-use crate::config::AmiLink;
-use crate::terms::{Pbx, WebhookName};
+use super::follower::{Means, Peer, follow};
+use super::{EventSink, Health, Wanted};
+use crate::asterisk::ami;
+use crate::config::{AmiLink, EslLink};
+use crate::freeswitch::inbound;
+use crate::terms::Pbx;
+use crate::track::VariableNames;
 
 /// For a follower to leave: goodbye, and the last events kept.
 const STOP: Duration = Duration::from_secs(5);
 
+/// A PBX whose calls are followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Link {
+    /// Section `[asterisk.NAME]`.
+    Asterisk(AmiLink),
+    /// Section `[freeswitch.NAME]`.
+    FreeSwitch(EslLink),
+}
+
+impl Link {
+    /// What it leads to.
+    pub fn pbx(&self) -> Pbx {
+        match self {
+            Link::Asterisk(_) => Pbx::Asterisk,
+            Link::FreeSwitch(_) => Pbx::FreeSwitch,
+        }
+    }
+
+    /// Its name: `{pbx}`. No two links have the same one.
+    pub fn name(&self) -> &str {
+        match self {
+            Link::Asterisk(link) => link.name.as_str(),
+            Link::FreeSwitch(link) => link.name.as_str(),
+        }
+    }
+}
+
 /// The followers.
 pub struct Links {
     sink: Arc<dyn EventSink>,
+    wanted: Arc<Wanted>,
     running: Vec<Running>,
 }
 
@@ -26,13 +58,13 @@ pub struct LinkHealth {
     /// What it leads to.
     pub pbx: Pbx,
     /// Its name in the configuration.
-    pub name: WebhookName,
+    pub name: String,
     /// How it does.
     pub health: Arc<Health>,
 }
 
 struct Running {
-    link: AmiLink,
+    link: Link,
     health: Arc<Health>,
     stop: CancellationToken,
     again: Arc<Notify>,
@@ -42,12 +74,12 @@ struct Running {
 impl Links {
     /// None yet. `sink` gets the events of all of them.
     pub fn new(sink: Arc<dyn EventSink>) -> Links {
-        Links { sink, running: Vec::new() }
+        Links { sink, wanted: Arc::default(), running: Vec::new() }
     }
 
     /// These and no others, on the current runtime. What is the same goes on, and tries again if its account was refused;
     /// what changed is stopped and started anew.
-    pub fn set(&mut self, links: Vec<AmiLink>) {
+    pub fn set(&mut self, links: Vec<Link>) {
         let (kept, mut gone): (Vec<_>, Vec<_>) =
             self.running.drain(..).partition(|running| links.contains(&running.link));
         self.running = kept;
@@ -56,28 +88,34 @@ impl Links {
             running.again.notify_waiters();
         }
         for link in links {
-            if self.running.iter().any(|running| running.link.name == link.name) {
+            if self.running.iter().any(|running| running.link.name() == link.name()) {
                 continue;
             }
-            let before = gone.iter().position(|running| running.link.name == link.name);
+            let before = gone.iter().position(|running| running.link.name() == link.name());
             let before = before.map(|at| gone.swap_remove(at).task);
-            self.running.push(start(link, before, self.sink.clone()));
+            let (sink, wanted) = (self.sink.clone(), self.wanted.clone());
+            self.running.push(start(link, before, sink, wanted));
         }
     }
 
     /// How the links do.
     pub fn healths(&self) -> Vec<LinkHealth> {
         let health = |running: &Running| LinkHealth {
-            pbx: Pbx::Asterisk,
-            name: running.link.name.clone(),
+            pbx: running.link.pbx(),
+            name: running.link.name().to_owned(),
             health: running.health.clone(),
         };
         self.running.iter().map(health).collect()
     }
 
+    /// These channel variables are told from now on, without a new connection.
+    pub fn want(&self, names: VariableNames) {
+        self.wanted.store(Arc::new(names));
+    }
+
     /// How a link does.
     pub fn health(&self, name: &str) -> Option<&Health> {
-        self.running.iter().find(|running| running.link.name.as_str() == name).map(|running| &*running.health)
+        self.running.iter().find(|running| running.link.name() == name).map(|running| &*running.health)
     }
 
     /// Stops all of them. What they have told is kept then, or they were cut after 5 s.
@@ -87,7 +125,7 @@ impl Links {
         for mut running in self.running {
             if tokio::time::timeout_at(end, &mut running.task).await.is_err() {
                 tracing::error!(
-                    pbx = %running.link.name,
+                    pbx = running.link.name(),
                     "the last events of this link were not kept in time"
                 );
                 running.task.abort();
@@ -97,17 +135,34 @@ impl Links {
 }
 
 /// Starts a follower. It begins where the one before it, `before`, has ended: with the open calls that it left.
-fn start(link: AmiLink, before: Option<JoinHandle<()>>, sink: Arc<dyn EventSink>) -> Running {
+fn start(
+    link: Link,
+    before: Option<JoinHandle<()>>,
+    sink: Arc<dyn EventSink>,
+    wanted: Arc<Wanted>,
+) -> Running {
     let (health, stop, again) =
         (Arc::new(Health::default()), CancellationToken::new(), Arc::new(Notify::new()));
-    let follower = asterisk::follow(link.clone(), sink, health.clone(), stop.clone(), again.clone());
+    let means = Means { sink, health: health.clone(), wanted, stop: stop.clone(), again: again.clone() };
+    let following = link.clone();
     let task = tokio::spawn(async move {
         if let Some(before) = before
             && before.await.is_err()
         {
             tracing::error!("a follower had panicked");
         }
-        follower.await;
+        match following {
+            Link::Asterisk(AmiLink { name, address, username, secret, trunks }) => {
+                let peer = Peer { name: name.to_string(), address, trunks };
+                let account = ami::Account { username, secret };
+                follow(peer, |now| ami::Session::new(now, account.clone()), means).await;
+            }
+            Link::FreeSwitch(EslLink { name, address, user, password, trunks }) => {
+                let peer = Peer { name: name.to_string(), address, trunks };
+                let account = inbound::Account { user, password };
+                follow(peer, |now| inbound::Session::new(now, account.clone()), means).await;
+            }
+        }
     });
     Running { link, health, stop, again, task }
 }

@@ -4,11 +4,12 @@
 //! socket -> reader task -> queue, bounded by bytes -> session -> tracker -> sink
 //! ```
 //!
-//! The reader does nothing but read: Asterisk drops whoever is slower than 100 ms. What it read is tracked by the time at
+//! The reader does nothing but read: Asterisk drops whoever is slower than 100 ms, FreeSWITCH whoever has 100,000 events
+//! waiting. What it read is tracked by the time at
 //! which it came. The sink may be slow; the queue is what waits for it. When the queue is full the link is closed with an
 //! alarm, and what was missed is found by comparing with the PBX at the next connect.
 
-mod asterisk;
+mod follower;
 mod links;
 mod reader;
 mod tracked;
@@ -18,9 +19,14 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use crate::track::{CallEvent, OpenCall};
+use arc_swap::ArcSwap;
 
-pub use links::{LinkHealth, Links};
+use crate::track::{CallEvent, OpenCall, VariableNames};
+
+pub use links::{Link, LinkHealth, Links};
+
+/// The channel variables that somebody wants to be told. A reload swaps them under the running links.
+type Wanted = ArcSwap<VariableNames>;
 
 /// The tracking may be so far behind the arrival before it is said.
 const LAG: Duration = Duration::from_secs(1);

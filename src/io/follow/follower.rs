@@ -1,5 +1,6 @@
-//! The follower of one Asterisk.
+//! The follower of one PBX.
 
+use std::fmt::Display;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,18 +13,17 @@ use tokio_util::sync::CancellationToken;
 
 use super::reader::{Chunk, End, Incoming};
 use super::tracked::{Tracked, until};
-use super::{EventSink, Health};
-use crate::asterisk::ami::{Account, Lost, Output, Session, Warning};
+use super::{EventSink, Health, Wanted};
 use crate::clock::wall_ms;
-use crate::config::AmiLink;
+use crate::track::{Session, SessionOutput};
 
 /// For the name and the connection.
 const CONNECT: Duration = Duration::from_secs(10);
 
-/// For one write. What is written is short: Asterisk that does not take it does not read.
+/// For one write. What is written is short: a PBX that does not take it does not read.
 const WRITE: Duration = Duration::from_secs(5);
 
-/// For Asterisk's goodbye.
+/// For the PBX's goodbye.
 const LEAVE: Duration = Duration::from_secs(1);
 
 /// Between a lost link and the next try, at least and at most.
@@ -32,15 +32,30 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(100), Duration::from
 /// A link that was up for so long was a good one: its next pauses begin short again.
 const GOOD: Duration = Duration::from_secs(10);
 
-/// Follows an Asterisk until `stop`. `again`: an account that was refused may be right now.
-pub(super) async fn follow(
-    link: AmiLink,
-    sink: Arc<dyn EventSink>,
-    health: Arc<Health>,
-    stop: CancellationToken,
-    again: Arc<Notify>,
-) {
-    let restored = Tracked::restore(link.name.as_str(), &link.trunks, sink, health.clone());
+/// Whom a follower follows.
+pub(super) struct Peer {
+    /// The PBX's name in the configuration.
+    pub(super) name: String,
+    /// Host and port.
+    pub(super) address: String,
+    /// Patterns of the channels that lead outside.
+    pub(super) trunks: Vec<String>,
+}
+
+/// What a follower has from those who started it.
+pub(super) struct Means {
+    pub(super) sink: Arc<dyn EventSink>,
+    pub(super) health: Arc<Health>,
+    pub(super) wanted: Arc<Wanted>,
+    pub(super) stop: CancellationToken,
+    /// An account that was refused may be right now.
+    pub(super) again: Arc<Notify>,
+}
+
+/// Follows a PBX until it is stopped. `open` begins the session of a connection.
+pub(super) async fn follow<S: Session>(peer: Peer, open: impl Fn(Instant) -> S, means: Means) {
+    let Means { sink, health, wanted, stop, again } = means;
+    let restored = Tracked::restore(&peer.name, &peer.trunks, sink, health.clone());
     let mut tracked = tokio::select! {
         () = stop.cancelled() => return,
         tracked = restored => tracked,
@@ -48,11 +63,12 @@ pub(super) async fn follow(
     let mut pause = PAUSES.0;
     let mut said = String::new();
     loop {
-        let Some(connected) = tracked.meanwhile(&stop, connect(&link.address)).await else { break };
+        let Some(connected) = tracked.meanwhile(&stop, connect(&peer.address)).await else { break };
         let ended = match connected {
             Ok(socket) => {
                 let since = Instant::now();
-                let lost = Connection::new(&link, socket, &mut tracked).run(&stop).await;
+                let session = open(since);
+                let lost = Connection::new(&peer, socket, session, &mut tracked, &wanted).run(&stop).await;
                 if health.note_lost(wall_ms()) {
                     said.clear();
                     if since.elapsed() >= GOOD {
@@ -67,15 +83,17 @@ pub(super) async fn follow(
         if stop.is_cancelled() {
             break;
         }
-        if let Ended::Lost(lost @ (Lost::AuthRejected { .. } | Lost::Account(_))) = &ended {
-            tracing::error!(pbx = %link.name, "{lost}. Not tried again until the configuration is reloaded");
+        if let Ended::Lost(lost) = &ended
+            && S::is_refusal(lost)
+        {
+            tracing::error!(pbx = peer.name, "{lost}. Not tried again until the configuration is reloaded");
             if tracked.meanwhile(&stop, again.notified()).await.is_none() {
                 break;
             }
             continue;
         }
         pause = next_pause(pause);
-        ended.say(&link, &mut said, pause);
+        ended.say(&peer, &mut said, pause);
         if tracked.meanwhile(&stop, tokio::time::sleep(pause)).await.is_none() {
             break;
         }
@@ -84,23 +102,26 @@ pub(super) async fn follow(
 }
 
 /// Why there is no connection.
-enum Ended {
+enum Ended<Lost> {
     Unreachable(std::io::Error),
     /// The queue between reader and tracker was full.
     Full,
     Lost(Lost),
+    /// We left.
+    Left,
 }
 
-impl Ended {
+impl<Lost: Display> Ended<Lost> {
     /// Once for each reason in a row.
-    fn say(&self, link: &AmiLink, said: &mut String, pause: Duration) {
+    fn say(&self, peer: &Peer, said: &mut String, pause: Duration) {
         let text = match self {
-            Ended::Unreachable(error) => format!("cannot connect to {}: {error}", link.address),
+            Ended::Unreachable(error) => format!("cannot connect to {}: {error}", peer.address),
             Ended::Full => "events came faster than they could be kept".to_owned(),
             Ended::Lost(lost) => lost.to_string(),
+            Ended::Left => "logged off".to_owned(),
         };
         let pause_ms = pause.as_millis();
-        let pbx = link.name.as_str();
+        let pbx = peer.name.as_str();
         if *said == text {
             return tracing::debug!(pbx, pause_ms, "{text}");
         }
@@ -145,41 +166,50 @@ fn chance() -> f64 {
 }
 
 /// One connection.
-struct Connection<'a> {
-    link: &'a AmiLink,
-    session: Session,
+struct Connection<'a, S: Session> {
+    peer: &'a Peer,
+    session: S,
     tracked: &'a mut Tracked,
+    wanted: &'a Wanted,
     incoming: Incoming,
     /// `None` once the queue was full: both halves dropped are a closed connection.
     outgoing: Option<OwnedWriteHalf>,
     /// To be written.
     out: Vec<u8>,
-    lost: Option<Lost>,
+    ended: Option<Ended<S::Lost>>,
     /// When what the session is to do next is due.
     due: Instant,
 }
 
-impl<'a> Connection<'a> {
-    fn new(link: &'a AmiLink, socket: TcpStream, tracked: &'a mut Tracked) -> Connection<'a> {
+impl<'a, S: Session> Connection<'a, S> {
+    fn new(
+        peer: &'a Peer,
+        socket: TcpStream,
+        session: S,
+        tracked: &'a mut Tracked,
+        wanted: &'a Wanted,
+    ) -> Connection<'a, S> {
         let (incoming, outgoing) = socket.into_split();
-        let now = Instant::now();
-        let account = Account { username: link.username.clone(), secret: link.secret.clone() };
         Connection {
-            link,
-            session: Session::new(now, account),
+            peer,
+            session,
             tracked,
+            wanted,
             incoming: Incoming::start(incoming),
             outgoing: Some(outgoing),
             out: Vec::new(),
-            lost: None,
-            due: now,
+            ended: None,
+            due: Instant::now(),
         }
     }
 
     /// Until it is over.
-    async fn run(mut self, stop: &CancellationToken) -> Ended {
+    async fn run(mut self, stop: &CancellationToken) -> Ended<S::Lost> {
         let mut leave: Option<Instant> = None;
-        while self.lost.is_none() {
+        loop {
+            if let Some(ended) = self.ended {
+                return ended;
+            }
             let due = [Some(self.due), self.tracked.due(), leave].into_iter().flatten().min();
             tokio::select! {
                 biased;
@@ -189,9 +219,7 @@ impl<'a> Connection<'a> {
                 }
                 chunks = self.incoming.next() => {
                     let Some(first) = chunks.first().map(|chunk| chunk.at) else {
-                        if let Some(ended) = self.reading_ended().await {
-                            return ended;
-                        }
+                        self.reading_ended().await;
                         continue;
                     };
                     self.take(chunks);
@@ -201,7 +229,7 @@ impl<'a> Connection<'a> {
                 () = until(due) => {
                     let now = Instant::now();
                     if leave.is_some_and(|at| at <= now) {
-                        return Ended::Lost(Lost::LoggedOff);
+                        return Ended::Left;
                     }
                     self.session.handle_timeout(now);
                     self.tracked.pass_until(now, wall_ms());
@@ -211,11 +239,11 @@ impl<'a> Connection<'a> {
             self.take_outputs(Instant::now());
             self.write().await;
         }
-        Ended::Lost(self.lost.unwrap_or(Lost::LoggedOff))
     }
 
     /// What came, each at its own time.
     fn take(&mut self, chunks: Vec<Chunk>) {
+        self.session.want(&self.wanted.load());
         for Chunk { at, wall, bytes } in chunks {
             self.tracked.pass_until(at, wall);
             self.session.handle_bytes(at, wall, &bytes);
@@ -225,32 +253,29 @@ impl<'a> Connection<'a> {
 
     fn take_outputs(&mut self, now: Instant) {
         let tracker = &mut self.tracked.tracker;
-        let pbx = self.link.name.as_str();
+        let pbx = self.peer.name.as_str();
         loop {
             match self.session.poll_output() {
-                Output::Write(bytes) => self.out.extend(bytes),
-                Output::LoggedIn { version } => {
+                SessionOutput::Write(bytes) => self.out.extend(bytes),
+                SessionOutput::LoggedIn { version } => {
                     self.tracked.health.note_login();
-                    tracing::info!(pbx, address = self.link.address, ami = version, "following calls");
+                    let version = (!version.is_empty()).then_some(version);
+                    tracing::info!(pbx, address = self.peer.address, version, "following calls");
                 }
-                Output::Event(at, event) => tracker.handle_event(now, at, *event),
-                Output::Snapshot { asked, at, channels } => {
+                SessionOutput::Event(at, event) => tracker.handle_event(now, at, *event),
+                SessionOutput::Snapshot { asked, at, channels } => {
                     tracing::debug!(pbx, channels = channels.len(), open = tracker.len(), "compared");
                     tracker.snapshot(now, at, asked, &channels);
                 }
-                Output::Warning(warning) => {
-                    tracing::warn!(pbx, "{warning}");
-                    if matches!(warning, Warning::NoSnapshot { .. }) {
-                        tracker.no_snapshot(now);
-                    }
-                }
-                Output::Lost(lost) => self.lost = Some(lost),
-                Output::Wait(due) => {
+                SessionOutput::NoSnapshot => tracker.no_snapshot(now),
+                SessionOutput::Warning(warning) => tracing::warn!(pbx, "{warning}"),
+                SessionOutput::Lost(lost) => self.ended = Some(Ended::Lost(lost)),
+                SessionOutput::Wait(due) => {
                     self.due = due;
                     return;
                 }
-                Output::Closed => {
-                    self.lost.get_or_insert(Lost::LoggedOff);
+                SessionOutput::Closed => {
+                    self.ended.get_or_insert(Ended::Left);
                     return;
                 }
             }
@@ -267,7 +292,7 @@ impl<'a> Connection<'a> {
                 end = self.incoming.end() => if let End::Full = end {
                     self.outgoing = None;
                     tracing::error!(
-                        pbx = %self.link.name,
+                        pbx = self.peer.name,
                         "events come faster than they can be kept: the link is closed; what is missed is found by \
                          comparing with the PBX"
                     );
@@ -278,17 +303,16 @@ impl<'a> Connection<'a> {
     }
 
     /// Nothing more will be read.
-    async fn reading_ended(&mut self) -> Option<Ended> {
+    async fn reading_ended(&mut self) {
         match self.incoming.end().await {
-            End::Full => return Some(Ended::Full),
+            End::Full => return self.ended = Some(Ended::Full),
             End::Closed(Some(error)) => {
-                tracing::debug!(pbx = %self.link.name, %error, "the connection broke");
+                tracing::debug!(pbx = self.peer.name, %error, "the connection broke");
             }
             End::Closed(None) => {}
         }
         self.session.handle_eof();
         self.take_outputs(Instant::now());
-        None
     }
 
     async fn write(&mut self) {
@@ -297,14 +321,14 @@ impl<'a> Connection<'a> {
         self.out.clear();
         if !matches!(written, Ok(Ok(()))) {
             // The reader or the session's own time limit ends the connection.
-            tracing::debug!(pbx = %self.link.name, "the PBX took nothing");
+            tracing::debug!(pbx = self.peer.name, "the PBX took nothing");
         }
     }
 
     fn note_lag(&self, lag: Duration) {
         if self.tracked.health.note_lag(lag) {
             tracing::warn!(
-                pbx = %self.link.name,
+                pbx = self.peer.name,
                 lag_ms = lag.as_millis(),
                 "events are kept late: the store or the machine is slow"
             );
