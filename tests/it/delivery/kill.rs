@@ -74,10 +74,13 @@ fn run_round(first: u64, count: u64, random: &mut u64) -> Checked {
     }
     // Whoever is left tells the rest.
     let mut last = child_process(&path, &receiver, first + count, 0);
+    let (mut missing, mut looked) = (acked.clone(), 0);
     let arrivals = receiver.wait(|arrivals| {
-        let taken: HashSet<(&str, u32)> =
-            arrivals.iter().filter(|a| a.taken).map(|a| (a.call.as_str(), a.seq)).collect();
-        acked.iter().all(|(call, seq)| taken.contains(&(call.as_str(), *seq)))
+        for arrival in arrivals[looked..].iter().filter(|a| a.taken) {
+            missing.remove(&(arrival.call.clone(), arrival.seq));
+        }
+        looked = arrivals.len();
+        missing.is_empty()
     });
     last.kill().expect("killed");
     last.wait().expect("it is over");

@@ -57,11 +57,11 @@ impl Receiver {
     }
 
     /// Waits until what came is enough, and returns it.
-    pub(super) fn wait(&self, enough: impl Fn(&[Arrival]) -> bool) -> Vec<Arrival> {
+    pub(super) fn wait(&self, mut enough: impl FnMut(&[Arrival]) -> bool) -> Vec<Arrival> {
         let held = self.seen.arrivals.lock().expect("the arrivals");
         let waited = self.seen.more.wait_timeout_while(held, PATIENCE, |(arrivals, _)| !enough(arrivals));
         let (held, over) = waited.expect("the arrivals");
-        assert!(!over.timed_out(), "only this came: {:?}", held.0);
+        assert!(!over.timed_out(), "only {} requests came, the last: {:?}", held.0.len(), held.0.last());
         held.0.clone()
     }
 }
