@@ -13,7 +13,7 @@ use crate::config::Config;
 use crate::guard::Lockout;
 use crate::io::{Admission, Answers, Hook, Keeper, Listener, Registry, Shared, start_workers, tls_settings};
 use crate::metrics::CallCounts;
-use crate::store::Store;
+use crate::store::{Definition, Store};
 use crate::terms::{Journal, Pbx, WebhookName};
 use crate::webhook::{Plan, Policy};
 
@@ -89,6 +89,14 @@ impl App {
         let events = Events::start(&self.config, store, self.tls.clone()).map_err(StartError::Worker)?;
         self.events = Some(events);
         Ok(())
+    }
+
+    /// Takes the subscriptions that the store has beside the configuration's. Until this was called once no event is kept:
+    /// it waits.
+    pub fn define(&mut self, definitions: &[Definition]) {
+        if let Some(events) = &mut self.events {
+            events.define(definitions);
+        }
     }
 
     /// Opens the listener for health and metrics, where the configuration has one, on the current tokio runtime. After

@@ -1,18 +1,20 @@
 //! What happens to every call, told: followers, store and delivery put together.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use tokio::sync::watch;
 use tokio_rustls::rustls;
 
-use crate::config::Config;
+use crate::config::{Config, parse_stored};
 use crate::delivery::{Attempts, Delivery, Subscriptions};
 use crate::io::{Batch, CallChange, EventSink, Later, Link, LinkHealth, Links};
-use crate::store::{Acceptance, CallState, NewEvent, Store};
-use crate::terms::Event;
+use crate::store::{Acceptance, CallState, Definition, NewEvent, Store};
+use crate::terms::{Event, WebhookName};
 use crate::track::{OpenCall, VariableNames};
-use crate::webhook::Policy;
+use crate::webhook::{EventPlan, Policy};
 
 /// Between tries while the store's queue is full.
 const STORE_PAUSE: Duration = Duration::from_millis(100);
@@ -20,9 +22,15 @@ const STORE_PAUSE: Duration = Duration::from_millis(100);
 /// What attempts that are being made may take longer when the daemon stops. They are made again after the next start.
 const LAST_ATTEMPTS: Duration = Duration::from_secs(5);
 
+type Plans = BTreeMap<WebhookName, Arc<EventPlan>>;
+
 /// The running followers and the delivery.
 pub(super) struct Events {
     keeping: Arc<Keeping>,
+    /// What the file says.
+    from_file: Subscriptions,
+    /// What the store has beside it. `None`: it could not be read yet.
+    stored: Option<Plans>,
     links: Links,
     /// How the links do, for who looks.
     healths: Arc<ArcSwap<Vec<LinkHealth>>>,
@@ -36,25 +44,48 @@ impl Events {
         store: &Store,
         tls: Arc<rustls::ClientConfig>,
     ) -> std::io::Result<Events> {
-        let subscriptions = subscriptions(config);
-        let delivery = Delivery::start(store.clone(), tls, subscriptions.clone())?;
-        let keeping =
-            Arc::new(Keeping { store: store.clone(), subscriptions: ArcSwap::from_pointee(subscriptions) });
+        let from_file = subscriptions(config);
+        let delivery = Delivery::start(store.clone(), tls, from_file.clone())?;
+        let keeping = Arc::new(Keeping { store: store.clone(), subscriptions: watch::Sender::default() });
         let mut links = Links::new(keeping.clone());
-        links.want(wanted(config));
+        links.want(wanted(&from_file));
         links.set(followed(config));
         let healths = Arc::new(ArcSwap::from_pointee(links.healths()));
-        Ok(Events { keeping, links, healths, delivery })
+        Ok(Events { keeping, from_file, stored: None, links, healths, delivery })
     }
 
     /// Follows and tells what a newer configuration says.
     pub(super) fn reload(&mut self, config: &Config) {
-        let subscriptions = subscriptions(config);
-        self.keeping.subscriptions.store(Arc::new(subscriptions.clone()));
-        self.delivery.set(subscriptions);
-        self.links.want(wanted(config));
+        self.from_file = subscriptions(config);
+        self.tell_whom();
         self.links.set(followed(config));
         self.healths.store(Arc::new(self.links.healths()));
+    }
+
+    /// Tells also whom the store's definitions name.
+    pub(super) fn define(&mut self, definitions: &[Definition]) {
+        if self.stored.is_some() || !definitions.is_empty() {
+            tracing::info!(subscriptions = definitions.len(), "took the store's subscriptions");
+        }
+        self.stored = Some(definitions.iter().filter_map(plan).collect());
+        self.tell_whom();
+    }
+
+    /// Puts the file's subscriptions and the store's together. Where both have a name the file wins.
+    fn tell_whom(&self) {
+        let mut subscriptions = self.from_file.clone();
+        for (name, plan) in self.stored.iter().flatten() {
+            if subscriptions.plans.contains_key(name) {
+                tracing::warn!(subscription = %name, "the store has it too: that one is hidden by the file");
+                continue;
+            }
+            subscriptions.plans.insert(name.clone(), plan.clone());
+        }
+        if self.stored.is_some() {
+            self.keeping.subscriptions.send_replace(Some(Arc::new(subscriptions.clone())));
+        }
+        self.links.want(wanted(&subscriptions));
+        self.delivery.set(subscriptions);
     }
 
     /// How the links do, also after a reload.
@@ -81,9 +112,8 @@ fn followed(config: &Config) -> Vec<Link> {
 }
 
 /// The channel variables that somebody is told.
-fn wanted(config: &Config) -> VariableNames {
-    let plans = config.subscriptions.values();
-    VariableNames::new(plans.flat_map(|plan| plan.subscription().pbx_variables()))
+fn wanted(subscriptions: &Subscriptions) -> VariableNames {
+    VariableNames::new(subscriptions.plans.values().flat_map(|plan| plan.subscription().pbx_variables()))
 }
 
 fn subscriptions(config: &Config) -> Subscriptions {
@@ -95,10 +125,32 @@ fn subscriptions(config: &Config) -> Subscriptions {
     }
 }
 
+/// A definition of the store. It was right when it was put there; what a newer version wrote may be unknown to this one.
+fn plan(definition: &Definition) -> Option<(WebhookName, Arc<EventPlan>)> {
+    let called = format!("subscription {} of the store", definition.name);
+    match parse_stored(&called, definition.body.as_bytes(), true) {
+        Ok(stored) => stored.subscriptions.into_iter().next().map(|(name, stored)| (name, stored.plan)),
+        Err(problems) => {
+            tracing::error!("it is not told:\n{}", problems.draw(false));
+            None
+        }
+    }
+}
+
 /// Events go to the store, for those who subscribed.
 struct Keeping {
     store: Store,
-    subscriptions: ArcSwap<Subscriptions>,
+    /// `None` until the store's definitions are known: what happens before waits, as it would for the store.
+    subscriptions: watch::Sender<Option<Arc<Subscriptions>>>,
+}
+
+impl Keeping {
+    /// Everybody who is told, once that is known.
+    async fn subscriptions(&self) -> Option<Arc<Subscriptions>> {
+        let mut subscriptions = self.subscriptions.subscribe();
+        let known = subscriptions.wait_for(Option::is_some).await.ok()?;
+        known.clone()
+    }
 }
 
 impl EventSink for Keeping {
@@ -107,11 +159,6 @@ impl EventSink for Keeping {
     }
 
     fn accept(&self, batch: Batch) -> Later<'_, ()> {
-        let subscriptions = self.subscriptions.load();
-        let event = |event| {
-            let event = Event::Call(Box::new(event));
-            NewEvent { to: subscriptions.recipients(&event), event }
-        };
         let call = |change| {
             let (calluniqueid, open) = match change {
                 CallChange::Open(open) => (open.id().to_owned(), Some(*open)),
@@ -119,11 +166,16 @@ impl EventSink for Keeping {
             };
             CallState { pbx: batch.pbx.clone(), calluniqueid, open }
         };
-        let events: Vec<NewEvent> = batch.events.into_iter().map(event).collect();
         let calls = batch.calls.into_iter().map(call).collect();
-        let count = events.len();
-        let mut acceptance = Acceptance { events, calls };
         Box::pin(async move {
+            let Some(subscriptions) = self.subscriptions().await else { return };
+            let event = |event| {
+                let event = Event::Call(Box::new(event));
+                NewEvent { to: subscriptions.recipients(&event), event }
+            };
+            let events: Vec<NewEvent> = batch.events.into_iter().map(event).collect();
+            let count = events.len();
+            let mut acceptance = Acceptance { events, calls };
             loop {
                 match self.store.accept(acceptance) {
                     Ok(kept) => {

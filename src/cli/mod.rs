@@ -3,6 +3,7 @@
 //! A subcommand has a struct of its arguments with `fn run(self) -> ExitCode`. A new one is a file, a variant of
 //! `Command` and a line in [`main`].
 
+mod actor;
 mod call;
 mod check;
 mod deliveries;

@@ -8,7 +8,7 @@ use tokio::sync::mpsc;
 
 use super::log::{self, LogFormat};
 use super::{ConfigFile, EXIT_CONFIG};
-use crate::app::{App, Lockouts, StartError};
+use crate::app::{App, StartError};
 use crate::config::Config;
 use crate::store::{self, Notice, Store};
 use crate::terms::Pbx;
@@ -100,7 +100,7 @@ async fn serve(file: &ConfigFile, config: Config) -> Result<(), ServeError> {
     }
     loop {
         tokio::select! {
-            Some(notice) = notices.recv() => take_notice(&app.lockouts(), notice),
+            Some(notice) = notices.recv() => take_notice(&mut app, notice),
             _ = signals.hangup.recv() => reload(&mut app, file),
             _ = signals.terminate.recv() => break,
             _ = signals.interrupt.recv() => break,
@@ -174,10 +174,13 @@ fn tell_warnings(config: &Config) {
     }
 }
 
-/// Wrong codes of before this start, and what `switchhook lockout clear` asks.
-fn take_notice(lockouts: &Lockouts, notice: Notice) {
-    let now = Instant::now();
+/// Wrong codes of before this start, and what the command line has changed.
+fn take_notice(app: &mut App, notice: Notice) {
+    let (lockouts, now) = (app.lockouts(), Instant::now());
     match notice {
+        Notice::Defined(definitions) => {
+            app.define(&definitions);
+        }
         Notice::Loaded(codes) => {
             let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let mut restored = 0;

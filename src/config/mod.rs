@@ -11,6 +11,7 @@ mod nearest;
 mod problem;
 mod reader;
 mod sections;
+mod stored;
 mod subscription;
 mod syntax;
 pub mod table;
@@ -32,9 +33,10 @@ use toml::de::DeTable;
 
 pub use duration::{duration_text, parse_duration};
 pub use problem::{Problem, Problems};
+pub use stored::{Stored, StoredPlan, parse_stored};
 
 use self::problem::{Found, Source};
-use self::reader::Reader;
+use self::reader::{Env, Reader};
 use crate::terms::{Numbers, Pbx, Secret, WebhookName};
 use crate::webhook::{EventPlan, Plan};
 
@@ -175,6 +177,18 @@ pub fn parse(
     bytes: &[u8],
     env: &dyn Fn(&str) -> Option<String>,
 ) -> Result<Config, Problems> {
+    let (config, warnings) = parse_with(name, folder, bytes, Some(env), sections::read)?;
+    Ok(Config { warnings, ..config })
+}
+
+/// Reads the bytes of a file with a reader of its sections. `env` as for [`Reader`].
+fn parse_with<T>(
+    name: &str,
+    folder: &Path,
+    bytes: &[u8],
+    env: Option<Env<'_>>,
+    read: impl for<'a> FnOnce(&'a Reader<'a>, &'a DeTable<'a>) -> Option<T>,
+) -> Result<(T, Vec<Problem>), Problems> {
     let source = |text: &str, secrets: &[Range<usize>]| Source::new(name.to_owned(), text, secrets);
     if bytes.len() > MAX_FILE {
         let message = format!("{name} is larger than {} MiB", MAX_FILE >> 20);
@@ -195,7 +209,7 @@ pub fn parse(
         return Err(problems(found, source(text, &syntax::likely_secrets(text))));
     }
     let reader = Reader::new(text, env, folder);
-    let config = sections::read(&reader, document.get_ref());
+    let config = read(&reader, document.get_ref());
     let (found, secrets) = reader.into_found();
     let (warnings, errors): (Vec<Found>, Vec<Found>) = found.into_iter().partition(|f| f.warning);
     let source = source(text, &secrets);
@@ -203,7 +217,7 @@ pub fn parse(
         Some(config) if errors.is_empty() => {
             let source = Arc::new(source);
             let warnings = warnings.into_iter().map(|f| Problem::new(f, source.clone())).collect();
-            Ok(Config { warnings, ..config })
+            Ok((config, warnings))
         }
         // A part is missing only where an error was reported.
         _ => Err(problems(errors, source)),
@@ -222,7 +236,12 @@ impl Config {
     /// Whether a daemon would have anything to do: somebody asks, or some PBX is followed.
     pub fn has_work(&self) -> bool {
         let listens = Pbx::ALL.iter().any(|pbx| self.listener(*pbx).is_some());
-        listens || !self.asterisk.is_empty() || !self.freeswitch.is_empty()
+        listens || self.follows()
+    }
+
+    /// Whether some PBX's calls are followed.
+    pub fn follows(&self) -> bool {
+        !self.asterisk.is_empty() || !self.freeswitch.is_empty()
     }
 
     /// The keys that are another in a newer configuration and that a reload does not apply: they need a restart.

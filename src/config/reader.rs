@@ -17,10 +17,15 @@ use super::text::Text;
 use super::{duration_text, parse_duration};
 use crate::terms::Secret;
 
+/// Looks up an environment variable.
+pub(super) type Env<'a> = &'a dyn Fn(&str) -> Option<String>;
+
 /// The file, and what was found wrong with it so far.
 pub(super) struct Reader<'a> {
     pub(super) source: &'a str,
-    pub(super) env: &'a dyn Fn(&str) -> Option<String>,
+    /// Environment variables. `None`: this is not the file but a definition for the store, which may name none, nor a
+    /// file: whoever may write it is not whoever may see the daemon's secrets.
+    env: Option<Env<'a>>,
     /// The file's folder: what `KEY_file` is relative to.
     pub(super) folder: &'a Path,
     /// What a section holds that is not in the file.
@@ -30,13 +35,19 @@ pub(super) struct Reader<'a> {
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(
-        source: &'a str,
-        env: &'a dyn Fn(&str) -> Option<String>,
-        folder: &'a Path,
-    ) -> Reader<'a> {
+    pub(super) fn new(source: &'a str, env: Option<Env<'a>>, folder: &'a Path) -> Reader<'a> {
         let (found, secrets) = (RefCell::default(), RefCell::default());
         Reader { source, env, folder, nothing: DeTable::new(), found, secrets }
+    }
+
+    /// An environment variable.
+    pub(super) fn variable(&self, name: &str) -> Option<String> {
+        self.env.and_then(|env| env(name))
+    }
+
+    /// Whether this is a definition for the store.
+    pub(super) fn is_stored(&self) -> bool {
+        self.env.is_none()
     }
 
     pub(super) fn error(&self, span: Range<usize>, message: impl Into<String>) {
@@ -111,8 +122,15 @@ impl<'a> Reader<'a> {
         let mut inserted = Vec::new();
         let mut complete = true;
         for (range, reference) in text.references() {
-            let value = reference.map(|r| (r, (self.env)(r)));
+            let value = reference.map(|r| (r, self.variable(r)));
             match value {
+                _ if self.is_stored() => {
+                    complete = false;
+                    inserted.push((range.clone(), Secret::default()));
+                    let help =
+                        "the daemon's secrets belong to the file: write the value itself, or define it there";
+                    self.error_help(text.at(range), "${ is not taken in a definition for the store", help);
+                }
                 Some((_, Some(value))) => inserted.push((range, Secret::new(value))),
                 Some((variable, None)) => {
                     complete = false;

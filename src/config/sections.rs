@@ -8,6 +8,7 @@ use std::sync::Arc;
 use toml::de::{DeTable, DeValue};
 
 use super::nearest::nearest;
+use super::problem::Found;
 use super::reader::{Part, Reader};
 use super::text::Text;
 use super::webhook::{self, written};
@@ -146,7 +147,7 @@ fn store(part: &Part<'_>) -> Store {
 
 /// systemd sets `STATE_DIRECTORY` for a unit with `StateDirectory=`: one path or several with `:` between.
 fn default_path(reader: &Reader<'_>) -> PathBuf {
-    let state = (reader.env)("STATE_DIRECTORY").unwrap_or_default();
+    let state = reader.variable("STATE_DIRECTORY").unwrap_or_default();
     let folder = state.split(':').find(|folder| !folder.is_empty()).unwrap_or(".");
     PathBuf::from(folder).join("switchhook.db")
 }
@@ -231,6 +232,25 @@ fn named<'a>(
         found.extend(parsed.or_else(|| WebhookName::parse("unnamed")).map(|name| (name, part)));
     }
     found
+}
+
+/// Reads definitions for the store: subscriptions, and nothing else.
+pub(super) fn read_stored<'a>(
+    reader: &'a Reader<'a>,
+    document: &'a DeTable<'a>,
+    followed: bool,
+) -> BTreeMap<WebhookName, Arc<EventPlan>> {
+    for (key, value) in document.iter().filter(|(key, _)| key.get_ref() != "subscription") {
+        reader.mask_value(value);
+        let help = "only [subscription.NAME] can be kept in the store; everything else belongs to the file";
+        reader.error_help(key.span(), format!("{} is not taken here", key.get_ref()), help);
+    }
+    let subscriptions = document.iter().find(|(key, _)| key.get_ref() == "subscription");
+    if subscriptions.is_none_or(|(_, value)| value.get_ref().as_table().is_some_and(DeTable::is_empty)) {
+        let help = Some("write [subscription.crm], say, and below it events and url".to_owned());
+        reader.push(Found { warning: false, span: None, message: "there is no definition".to_owned(), help });
+    }
+    self::subscriptions(reader, document, followed)
 }
 
 fn webhooks<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> BTreeMap<WebhookName, Arc<Plan>> {

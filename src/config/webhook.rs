@@ -11,8 +11,8 @@ use super::text::Text;
 use super::url;
 use super::warnings;
 use crate::terms::{
-    Body, CallerId, CallerNameMode, CallerNameRule, DestinationRule, Method, NumberFormat, Pattern, Place,
-    Secret, Template, TemplateError, VarName, VarNameError, Variable, Webhook, WebhookName,
+    Body, CallerId, CallerNameMode, CallerNameRule, Code, DestinationRule, Method, NumberFormat, Pattern,
+    Place, Secret, Template, TemplateError, VarName, VarNameError, Variable, Webhook, WebhookName,
 };
 use crate::webhook::{Plan, PlanError};
 
@@ -139,6 +139,10 @@ pub(super) fn headers(part: &Part<'_>, place: Place, texts: &mut Texts) -> Vec<(
             reader.error_help(key, format!("the header {name} is there twice"), help);
         }
         let Some(text) = reader.template(&name, value.get_ref(), value.span()) else { continue };
+        if reader.is_stored() && text.written() == Code::MASK {
+            let help = "this is how `subscription show` shows what may be a secret: write the value";
+            reader.error_help(text.span(), format!("the header {name} is masked"), help);
+        }
         if let Some(template) = template(reader, &text, place).filter(|_| text.complete) {
             texts.push((format!("headers.{header}"), text));
             headers.push((header, template));
@@ -199,6 +203,12 @@ pub(super) fn secret(part: &Part<'_>, key: &str, texts: &mut Texts) -> Option<Se
         }
     }
     let (text, value) = match (part.entry(key), part.entry(&file)) {
+        (_, Some((span, _))) if reader.is_stored() => {
+            let help =
+                format!("the daemon's secrets belong to the file: write {key} itself, or define it there");
+            reader.error_help(span, format!("{file} is not taken in a definition for the store"), help);
+            return None;
+        }
         (Some(_), Some((span, _))) => {
             reader.error_help(span, format!("{key} and {file} are both there"), "remove one of them");
             return None;

@@ -6,7 +6,9 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use crate::clock::wall_ms;
 
 /// Says that a SQLite file is ours: "SwHk" in its header.
 const APPLICATION_ID: i32 = 0x5377_486B;
@@ -20,6 +22,9 @@ const CHECKED_WHOLE: u64 = 64 << 20;
 
 /// Bytes of WAL that are left on the disk after a checkpoint, at most.
 const WAL_LEFT: i64 = 64 << 20;
+
+/// How long the command line waits for the daemon's lock.
+const CHANGE_WAITS: Duration = Duration::from_secs(5);
 
 /// The schema, one step per version. A step that was released is never changed.
 const MIGRATIONS: &[&str] = &["
@@ -114,6 +119,15 @@ const MIGRATIONS: &[&str] = &["
         body         TEXT NOT NULL,        -- JSON
         PRIMARY KEY (pbx, calluniqueid)
     );
+", "
+    CREATE TABLE definitions (
+        kind    TEXT NOT NULL,          -- subscription
+        name    TEXT NOT NULL,
+        body    TEXT NOT NULL,          -- TOML, with its secrets
+        changed INTEGER NOT NULL,       -- ms since 1970
+        actor   TEXT NOT NULL,          -- who changed it
+        PRIMARY KEY (kind, name)
+    );
 "];
 
 /// Why a database cannot be used.
@@ -204,6 +218,22 @@ pub(super) fn open_existing(path: &Path, flags: OpenFlags, busy: Duration) -> Re
     }
 }
 
+/// Makes a change beside a running daemon, or without one: all of it or nothing. A database of an older version is
+/// upgraded first.
+pub(super) fn change<T>(
+    path: &Path,
+    act: impl FnOnce(&Connection, i64) -> rusqlite::Result<T>,
+) -> Result<T, OpenError> {
+    let mut db = open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE, CHANGE_WAITS)?;
+    migrate(&mut db, path)?;
+    let run = |db: &mut Connection| {
+        let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        let result = act(&change, wall_ms())?;
+        change.commit().map(|()| result)
+    };
+    run(&mut db).map_err(|e| OpenError::sqlite(path, e))
+}
+
 fn connect(path: &Path, flags: OpenFlags, busy: Duration) -> Result<Connection, OpenError> {
     if rusqlite::version_number() < OLDEST_SQLITE {
         return Err(OpenError::Library(rusqlite::version()));
@@ -243,7 +273,7 @@ fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let found = usize::try_from(version(db, path)?).unwrap_or(0);
     for (i, step) in MIGRATIONS.iter().enumerate().skip(found) {
         let upgrade = |db: &mut Connection| {
-            let change = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
+            let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
             change.execute_batch(step)?;
             change.pragma_update(None, "application_id", APPLICATION_ID)?;
             change.pragma_update(None, "user_version", i64::try_from(i + 1).unwrap_or(i64::MAX))?;

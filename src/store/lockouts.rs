@@ -3,18 +3,15 @@
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, params};
+use rusqlite::{Connection, params};
 
-use super::database::{self, OpenError};
+use super::database::{OpenError, change};
 
 /// Wrong codes that are loaded at a start, at most, the newest: as many as a guard would remember of busy days.
 const LOADED: u32 = 100_000;
 
 /// Wrong codes older than this are deleted. A lockout's window reaches no further over a restart.
 pub(super) const KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
-
-/// How long the command line waits for the daemon's lock.
-const CLEAR_WAITS: Duration = Duration::from_secs(5);
 
 /// A wrong code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,14 +41,11 @@ pub struct Failures {
 /// # Errors
 /// When there is no such database or it stays locked.
 pub fn clear_lockouts(path: &Path, webhook: Option<&str>, caller: Option<&str>) -> Result<usize, OpenError> {
-    let mut db = database::open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE, CLEAR_WAITS)?;
-    let mut clear = || {
-        let change = db.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate)?;
-        let forgotten = forget(&change, webhook, caller)?;
-        change.execute("INSERT INTO lockout_clears VALUES (?,?)", params![webhook, caller])?;
-        change.commit().map(|()| forgotten)
-    };
-    clear().map_err(|e| OpenError::sqlite(path, e))
+    change(path, |db, _| {
+        let forgotten = forget(db, webhook, caller)?;
+        db.execute("INSERT INTO lockout_clears VALUES (?,?)", params![webhook, caller])?;
+        Ok(forgotten)
+    })
 }
 
 pub(super) fn insert(db: &Connection, wrong: &WrongCode) -> rusqlite::Result<()> {

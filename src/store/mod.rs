@@ -11,12 +11,14 @@
 //! | `journal.rs` | what happened in each call |
 //! | `deliveries.rs` | events, whom they are told, and how that came out |
 //! | `calls.rs` | calls that are not over |
+//! | `definitions.rs` | subscriptions that are not in the file |
 //! | `told.rs` | looking at deliveries and changing them beside a running daemon |
 //! | `lockouts.rs` | wrong codes, for the next start; what the command line clears |
 //! | `reader.rs` | reading beside a running daemon |
 
 mod calls;
 mod database;
+mod definitions;
 mod deliveries;
 mod journal;
 mod lockouts;
@@ -34,6 +36,7 @@ use tokio::sync::{Notify, oneshot};
 
 pub use calls::CallState;
 pub use database::OpenError;
+pub use definitions::{Definition, Put, put_subscriptions, remove_subscription};
 pub use deliveries::{Acceptance, Claimed, Claims, DeliveryState, Made, NewEvent, Next, Recipient, Want};
 pub use journal::Summary;
 pub use lockouts::{Failures, WrongCode, clear_lockouts};
@@ -64,6 +67,8 @@ pub struct Settings {
 pub enum Notice {
     /// The wrong codes of before this start. Comes once, when the database is open for the first time.
     Loaded(Vec<WrongCode>),
+    /// The subscriptions that the store has: when the database is open for the first time, and when they changed.
+    Defined(Vec<Definition>),
     /// `switchhook lockout clear` asks to forget wrong codes.
     Cleared {
         /// Of this webhook; `None` is all.

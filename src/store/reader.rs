@@ -9,7 +9,7 @@ use uuid::Uuid;
 
 use super::database::{self, OpenError};
 use super::told::{self, Attempt, Backlog, Delivery, Filter, SubscriptionState};
-use super::{Failures, Summary, journal, lockouts};
+use super::{Definition, Failures, Summary, definitions, journal, lockouts};
 use crate::terms::Journal;
 
 /// A reader meets a lock only while a corrupt WAL is mended or the last connection closes.
@@ -125,6 +125,14 @@ impl Reader {
     /// When the database cannot be read.
     pub fn subscriptions(&self) -> Result<Vec<SubscriptionState>, OpenError> {
         told::subscriptions(&self.db).map_err(|e| self.failed(e))
+    }
+
+    /// The subscriptions that are kept in the store, by name.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn definitions(&self) -> Result<Vec<Definition>, OpenError> {
+        definitions::load(&self.db).map_err(|e| self.failed(e))
     }
 
     /// What is still to be told.

@@ -237,6 +237,7 @@ fn wrong_codes_outlive_a_restart_and_a_clear_reaches_the_running_daemon() {
     let callers: Vec<&str> = loaded.iter().map(|w| w.caller.as_str()).collect();
     assert_eq!(callers, ["0600000000", "0612345678", ""]);
     assert!(matches!(told.recv(), Ok(Notice::Cleared { .. })));
+    assert_eq!(told.recv(), Ok(Notice::Defined(Vec::new())));
 
     // And while it does.
     let failures = Reader::open(&path).expect("a database").failures().expect("a list");
@@ -264,4 +265,44 @@ fn calls_older_than_the_retention_go() {
         std::thread::yield_now();
     }
     drop(store);
+}
+
+fn defined(told: &mpsc::Receiver<Notice>) -> Vec<(String, String)> {
+    let named = |definition: Definition| (definition.name, definition.body);
+    loop {
+        if let Notice::Defined(definitions) = told.recv_timeout(Duration::from_secs(30)).expect("a notice") {
+            return definitions.into_iter().map(named).collect();
+        }
+    }
+}
+
+#[test]
+fn definitions_reach_the_running_daemon_and_outlive_a_corrupt_database() {
+    let (_folder, path) = folder();
+    // Made by an older version: a change upgrades it.
+    database::create_version(&path, 2);
+    let texts = |body: &str| [("crm".to_owned(), body.to_owned()), ("chat".to_owned(), "b".to_owned())];
+    assert_eq!(put_subscriptions(&path, &texts("a"), "anna").expect("put"), [Put::Created, Put::Created]);
+    let (store, told) = open(&path);
+    let both = |body: &str| vec![("chat".into(), "b".into()), ("crm".into(), body.into())];
+    assert_eq!(defined(&told), both("a"));
+    assert_eq!(put_subscriptions(&path, &texts("c"), "anna").expect("put"), [Put::Changed, Put::Same]);
+    assert_eq!(defined(&told), both("c"));
+
+    // Its file is lost while it runs.
+    fs::write(&path, "no database at all, by far ".repeat(500)).expect("a file");
+    while Reader::open(&path).and_then(|reader| reader.definitions()).is_err() {
+        store.journal(journal(1));
+        std::thread::yield_now();
+    }
+    assert!(run(store.committed()));
+    let kept = Reader::open(&path).expect("a new one").definitions().expect("definitions");
+    assert_eq!(
+        kept.iter().map(|d| (d.name.as_str(), d.body.as_str())).collect::<Vec<_>>(),
+        [("chat", "b"), ("crm", "c")]
+    );
+    assert!(remove_subscription(&path, "crm", "anna").expect("removed"));
+    assert!(!remove_subscription(&path, "crm", "anna").expect("not there"));
+    assert_eq!(defined(&told), [("chat".to_owned(), "b".to_owned())]);
+    assert!(run(store.close(Duration::from_secs(30))));
 }

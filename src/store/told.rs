@@ -2,18 +2,13 @@
 //! about a second.
 
 use std::path::Path;
-use std::time::Duration;
 
 use rusqlite::types::ToSql;
-use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, TransactionBehavior, params};
+use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::database::{self, OpenError};
+use super::database::{OpenError, change};
 use super::deliveries::{self, Acceptance, DeliveryState, Line, NewEvent};
-use super::wall_ms;
-
-/// How long the command line waits for the daemon's lock.
-const CHANGE_WAITS: Duration = Duration::from_secs(5);
 
 /// Which deliveries. What is `None` or empty does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -361,14 +356,4 @@ pub fn add_event(path: &Path, event: NewEvent) -> Result<Option<Uuid>, OpenError
         deliveries::accept(db, now, &Acceptance { events: vec![event], calls: Vec::new() })?;
         db.query_row("SELECT webhook_id FROM deliveries WHERE id = last_insert_rowid()", [], id).optional()
     })
-}
-
-fn change<T>(path: &Path, act: impl FnOnce(&Connection, i64) -> rusqlite::Result<T>) -> Result<T, OpenError> {
-    let mut db = database::open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE, CHANGE_WAITS)?;
-    let run = |db: &mut Connection| {
-        let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = act(&change, wall_ms())?;
-        change.commit().map(|()| result)
-    };
-    run(&mut db).map_err(|e| OpenError::sqlite(path, e))
 }

@@ -12,7 +12,10 @@ use uuid::Uuid;
 
 use super::database::{self, OpenError};
 use super::deliveries::{self, Claims};
-use super::{Change, Notice, Settings, Shared, Work, calls, journal, lockouts, wall_before, wall_ms};
+use super::{
+    Change, Definition, Notice, Settings, Shared, Work, calls, definitions, journal, lockouts, wall_before,
+    wall_ms,
+};
 use crate::track::OpenCall;
 
 /// How long SQLite itself waits for another process's lock; after that it is a failure and tried again.
@@ -61,6 +64,8 @@ pub(super) struct Writer {
     /// What was taken from the queue and is not committed yet.
     batch: VecDeque<Work>,
     loaded: bool,
+    /// The definitions as they were last told.
+    defined: Option<Vec<Definition>>,
     /// Attempts that were handed out and have not come back.
     being_made: HashSet<Uuid>,
     data_version: i64,
@@ -69,6 +74,8 @@ pub(super) struct Writer {
     failing: Option<(Instant, Instant)>,
     dropped_said: (u64, Option<Instant>),
     moved_aside: Option<Instant>,
+    /// The database is a new one in the place of a corrupt one: the definitions are put back.
+    begins_anew: bool,
     next_tick: Instant,
     next_deletion: Instant,
     more_to_delete: bool,
@@ -95,12 +102,14 @@ impl Writer {
             db: None,
             batch: VecDeque::new(),
             loaded: false,
+            defined: None,
             being_made: HashSet::new(),
             data_version: 0,
             pause: RETRY,
             failing: None,
             dropped_said: (0, None),
             moved_aside: None,
+            begins_anew: false,
             next_tick: Instant::now(),
             next_deletion: Instant::now(),
             more_to_delete: false,
@@ -188,6 +197,10 @@ impl Writer {
             return Ok(());
         }
         let mut db = database::open(&self.settings.path, BUSY).map_err(Fault::Open)?;
+        if let Some(defined) = self.defined.as_ref().filter(|_| self.begins_anew) {
+            definitions::restore(&mut db, defined).map_err(Fault::Sqlite)?;
+        }
+        self.begins_anew = false;
         let clears = lockouts::take_clears(&mut db).map_err(Fault::Sqlite)?;
         self.recover(&mut db).map_err(Fault::Sqlite)?;
         if !self.loaded {
@@ -198,6 +211,7 @@ impl Writer {
         }
         self.tell(clears);
         self.data_version = data_version(&db).map_err(Fault::Sqlite)?;
+        self.tell_definitions(definitions::load(&db).map_err(Fault::Sqlite)?);
         self.db = Some(db);
         self.shared.deliveries.notify_one();
         Ok(())
@@ -312,8 +326,10 @@ impl Writer {
         let seen = data_version(db).map_err(Fault::Sqlite)?;
         if seen != self.data_version {
             let clears = lockouts::take_clears(db).map_err(Fault::Sqlite)?;
+            let defined = definitions::load(db).map_err(Fault::Sqlite)?;
             self.data_version = seen;
             self.tell(clears);
+            self.tell_definitions(defined);
             self.shared.deliveries.notify_one();
         }
         Ok(())
@@ -322,6 +338,13 @@ impl Writer {
     fn tell(&mut self, clears: Vec<(Option<String>, Option<String>)>) {
         for (webhook, caller) in clears {
             (self.notices)(Notice::Cleared { webhook, caller });
+        }
+    }
+
+    fn tell_definitions(&mut self, defined: Vec<Definition>) {
+        if self.defined.as_ref() != Some(&defined) {
+            self.defined = Some(defined.clone());
+            (self.notices)(Notice::Defined(defined));
         }
     }
 
@@ -343,6 +366,7 @@ impl Writer {
             self.pause = Duration::ZERO;
             match database::move_aside(path, wall_ms()) {
                 Ok(aside) => {
+                    self.begins_anew = true;
                     error!(error = %what, aside = %aside.display(), "the store is corrupt: it was moved aside, a new one begins")
                 }
                 Err(e) => error!(error = %what, "the store is corrupt and cannot be moved aside: {e}"),

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::Duration;
 
-use switchhook::config;
+use switchhook::config::{self, parse_stored};
 use switchhook::terms::{Direction, EventKind, Method, Order, Subscription};
 
 use crate::config::{drawn, env, right};
@@ -142,4 +142,45 @@ restrict = { numbers = ["201"] }
     let mut drawn: Vec<String> = config.warnings.iter().map(|w| w.draw(false)).collect();
     drawn.push(right(alone).warnings[0].draw(false));
     insta::assert_snapshot!("warnings_of_subscriptions", drawn.join("\n\n"));
+}
+
+#[test]
+fn a_definition_for_the_store_names_no_secret_of_the_daemon_and_nothing_else() {
+    let cases = [
+        "",
+        "[subscription.crm]\nevents = [\"ringing\"]\nurl = \"http://a.test/${CRM_TOKEN}\"\n",
+        "[subscription.crm]\nevents = [\"ringing\"]\nurl = \"http://a.test/\"\nsecret_file = \"/etc/shadow\"\n",
+        "[subscription.crm]\nevents = [\"ringing\"]\nurl = \"http://a.test/\"\nheaders = { X-Key = \"****\" }\n",
+        "[webhook.vip]\nurl = \"http://hunter2/\"\n[subscription.crm]\nevents = []\nurl = \"ftp://a.test/\"\n",
+    ];
+    let drawn = |text: &&str| match parse_stored("stdin", text.as_bytes(), true) {
+        Ok(stored) => panic!("this is right: {stored:?}"),
+        Err(problems) => problems.draw(false),
+    };
+    let drawn: Vec<String> = cases.iter().map(drawn).collect();
+    assert!(!drawn.concat().contains("hunter2"));
+    insta::assert_snapshot!("definitions_for_the_store", drawn.join("\n\n----------\n"));
+}
+
+#[test]
+fn a_stored_subscription_is_shown_without_what_may_be_a_secret() {
+    let text = r#"
+# Comments are not kept.
+[subscription.crm]
+events = ["ringing"]
+method = "POST"
+url = "http://a.test/{callfrom}"
+secret = ["whsec_c3VjaCBhIGtleSBtdXN0IGhhdmUgMjQgYnl0ZXM=", "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"]
+headers = { authorization = "Bearer hunter2", X-From = "{callfrom}" }
+restrict.numbers = ["0201234567"]
+"#;
+    let stored = parse_stored("stdin", text.as_bytes(), true).unwrap_or_else(|e| panic!("{e}"));
+    let crm = &stored.subscriptions["crm"];
+    let shown = crm.shown();
+    assert!(!shown.contains("hunter2") && !shown.contains("whsec_"), "{shown}");
+    insta::assert_snapshot!("a_stored_subscription", shown);
+    // What is kept reads as what was written; what is shown cannot be put back by mistake.
+    let again = parse_stored("store", crm.body.as_bytes(), true).unwrap_or_else(|e| panic!("{e}"));
+    assert_eq!(again.subscriptions["crm"].body, crm.body);
+    assert_eq!(parse_stored("stdin", shown.as_bytes(), true).expect_err("it is masked").iter().count(), 2);
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpStream;
 
 use super::daemon::in_time;
 use super::pbx::Caller;
-use super::running::{Running, configure, ended};
+use super::running::{Running, configure, ended, refused};
 use super::web::{Act, Manners, Web, ok};
 use crate::program::command;
 
@@ -127,7 +127,7 @@ async fn it_is_not_ready_while_it_stops() {
         slow.until(1, |saw| matches!(saw, super::web::Saw::Asked(..))).await;
         assert!(get(admin, "/metrics").await.1.contains("switchhook_open_calls{listener=\"fastagi\"} 1.0"));
         daemon.signal(Signal::TERM);
-        daemon.says("stopping", 1).await;
+        refused(daemon.address).await;
         let (status, parts) = get(admin, "/ready").await;
         assert_eq!(status, "HTTP/1.1 503 Service Unavailable");
         assert!(parts.contains("fastagi: stopping, no new calls"), "{parts}");

@@ -9,6 +9,7 @@
 //! | `listener.rs` | who may connect, and how many |
 //! | `signals.rs` | reload, stop, exit codes: the program itself |
 //! | `admin.rs` | health and metrics of the running program |
+//! | `definitions.rs` | subscriptions in the store |
 //! | `lockout.rs` | wrong codes, over a restart and until somebody clears them |
 //! | `cache.rs` | one question for many calls |
 //! | `secrecy.rs` | a code is nowhere |
@@ -17,6 +18,7 @@
 mod admin;
 mod cache;
 mod daemon;
+mod definitions;
 mod faults;
 mod freeswitch;
 mod listener;

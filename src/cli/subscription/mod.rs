@@ -1,7 +1,9 @@
 //! `switchhook subscription`: who is told of events, and how that goes.
 
-use std::collections::BTreeMap;
-use std::path::Path;
+mod define;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
@@ -11,8 +13,9 @@ use uuid::Uuid;
 use super::explain::{columns, json, print};
 use super::place::Place;
 use super::transcript::{clean, date};
+use super::{EXIT_CONFIG, colour};
 use crate::clock::wall_ms;
-use crate::config::Config;
+use crate::config::{Config, Problems};
 use crate::store::{
     DeliveryState, NewEvent, NotFound, Reader, Recipient, SubscriptionState, add_event, pause_subscription,
     resume_subscription,
@@ -36,6 +39,21 @@ pub(super) struct Subscription {
 enum Action {
     /// Every subscription, and how it stands
     List(Common),
+    /// Put subscriptions into the store, beside those of the file: all that a text defines, or nothing
+    ///
+    /// The text has one or more [subscription.NAME] sections, as the configuration file has them, without ${NAME} and
+    /// secret_file. One that is there already is replaced as a whole.
+    Put {
+        /// The text; without it, or with -, standard input
+        #[arg(value_name = "FILE")]
+        file: Option<PathBuf>,
+        #[command(flatten)]
+        common: Common,
+    },
+    /// Take a subscription out of the store. Its deliveries stay in the log
+    Remove(Named),
+    /// Print a subscription of the store as TOML, without its secrets
+    Show(Named),
     /// Keep what happens, and tell it later
     Pause(Named),
     /// Go on, with what was kept first
@@ -68,8 +86,14 @@ enum Refused {
     NotFound(#[from] NotFound),
     #[error(transparent)]
     Store(#[from] crate::store::OpenError),
-    #[error("there is no subscription {0:?} in the configuration{1}")]
+    #[error("there is no subscription {0:?}{1}")]
     Unknown(String, String),
+    #[error("{0} is not in the store but in the configuration file: change it there")]
+    NotStored(String),
+    #[error("{0} cannot be read: {1}")]
+    Unreadable(String, std::io::Error),
+    #[error("nothing was changed")]
+    Wrong(#[from] Problems),
     #[error(
         "{name} was not told within {waited} s: is the daemon running, and is the subscription neither paused nor \
          switched off?"
@@ -81,21 +105,28 @@ impl Subscription {
     /// Prints or changes what is asked for.
     pub(super) fn run(self) -> ExitCode {
         let (Action::List(common)
+        | Action::Put { common, .. }
+        | Action::Remove(Named { common, .. })
+        | Action::Show(Named { common, .. })
         | Action::Pause(Named { common, .. })
         | Action::Resume(Named { common, .. })
         | Action::Test(Named { common, .. })) = &self.action;
         match common.place.find() {
-            Ok((store, config)) => print(text(&self.action, &store, config.as_ref())),
+            Ok((store, config)) => match text(&self.action, &store, config.as_ref()) {
+                Err(Refused::Wrong(problems)) => {
+                    eprintln!("{}", problems.draw(colour(&std::io::stderr())));
+                    ExitCode::from(EXIT_CONFIG)
+                }
+                other => print(other),
+            },
             Err(exit) => exit,
         }
     }
 }
 
 fn text(action: &Action, store: &Path, config: Option<&Config>) -> Result<String, Refused> {
-    if let (Action::Pause(named) | Action::Resume(named) | Action::Test(named), Some(config)) =
-        (action, config)
-    {
-        known(config, &named.name)?;
+    if let Action::Pause(named) | Action::Resume(named) | Action::Test(named) = action {
+        known(config, store, &named.name)?;
     }
     let said = |named: &Named, key: &str, changed: bool, yes: &str, no: &str| {
         if named.common.json {
@@ -106,6 +137,9 @@ fn text(action: &Action, store: &Path, config: Option<&Config>) -> Result<String
     };
     match action {
         Action::List(common) => list(common, store, config),
+        Action::Put { file, common } => define::put(file.as_ref(), common.json, store, config),
+        Action::Remove(named) => define::remove(named, store, config),
+        Action::Show(named) => define::show(named, store, config),
         Action::Pause(named) => {
             let changed = pause_subscription(store, &named.name)?;
             Ok(said(named, "paused", changed, "is paused.", "was paused already."))
@@ -118,19 +152,34 @@ fn text(action: &Action, store: &Path, config: Option<&Config>) -> Result<String
     }
 }
 
-fn known(config: &Config, name: &str) -> Result<(), Refused> {
-    let mut names = config.subscriptions.keys().map(|n| n.as_str());
-    if names.any(|n| n == name) {
+/// Whether there is such a subscription. Without a configuration nobody knows: every name is taken.
+fn known(config: Option<&Config>, store: &Path, name: &str) -> Result<(), Refused> {
+    let Some(config) = config else { return Ok(()) };
+    let stored = Reader::open(store)?.definitions()?.into_iter().map(|definition| definition.name);
+    let all: BTreeSet<String> = config.subscriptions.keys().map(ToString::to_string).chain(stored).collect();
+    if all.contains(name) {
         return Ok(());
     }
-    let all: Vec<&str> = config.subscriptions.keys().map(|n| n.as_str()).collect();
+    let all: Vec<String> = all.into_iter().collect();
     let all = if all.is_empty() { String::new() } else { format!("; there are: {}", all.join(", ")) };
     Err(Refused::Unknown(name.to_owned(), all))
+}
+
+/// Where a subscription is defined.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Origin {
+    File,
+    Store,
 }
 
 /// A subscription in the list.
 #[derive(Debug, serde::Serialize)]
 struct Listed {
+    /// Null: nowhere any more, or in a file that was not read.
+    from: Option<Origin>,
+    /// The file has one of this name too, and that one is told.
+    hidden: bool,
     /// Null: there is no configuration to say.
     enabled: Option<bool>,
     #[serde(flatten)]
@@ -138,18 +187,30 @@ struct Listed {
 }
 
 fn list(common: &Common, store: &Path, config: Option<&Config>) -> Result<String, Refused> {
-    let states = Reader::open(store)?.subscriptions()?;
+    let reader = Reader::open(store)?;
+    let states = reader.subscriptions()?;
     let mut states: BTreeMap<String, SubscriptionState> =
         states.into_iter().map(|state| (state.name.clone(), state)).collect();
+    let mut state = |name: &str| {
+        let fresh = SubscriptionState { name: name.to_owned(), ..SubscriptionState::default() };
+        states.remove(name).unwrap_or(fresh)
+    };
+    let enabled = |enabled: bool| config.map(|config| config.subscriptions_enabled && enabled);
     let mut listed = Vec::new();
     for (name, plan) in config.iter().flat_map(|config| &config.subscriptions) {
-        let fresh = SubscriptionState { name: name.to_string(), ..SubscriptionState::default() };
-        let state = states.remove(name.as_str()).unwrap_or(fresh);
-        let all = config.is_some_and(|config| config.subscriptions_enabled);
-        listed.push(Listed { enabled: Some(all && plan.subscription().enabled), state });
+        let enabled = enabled(plan.subscription().enabled);
+        listed.push(Listed { from: Some(Origin::File), hidden: false, enabled, state: state(name.as_str()) });
     }
-    let no_longer = config.map(|_| false);
-    listed.extend(states.into_values().map(|state| Listed { enabled: no_longer, state }));
+    for definition in reader.definitions()? {
+        let hidden = listed.iter().any(|l| l.state.name == definition.name);
+        let on = define::plan(&definition).is_ok_and(|stored| stored.plan.subscription().enabled);
+        let enabled = enabled(!hidden && on);
+        let state = state(&definition.name);
+        listed.push(Listed { from: Some(Origin::Store), hidden, enabled, state });
+    }
+    let enabled = config.map(|_| false);
+    listed.extend(states.into_values().map(|state| Listed { from: None, hidden: false, enabled, state }));
+    listed.sort_by(|a, b| a.state.name.cmp(&b.state.name));
     if common.json {
         return Ok(json(&listed));
     }
@@ -157,16 +218,29 @@ fn list(common: &Common, store: &Path, config: Option<&Config>) -> Result<String
         return Ok("No subscriptions.\n".to_owned());
     }
     let zone = TimeZone::system();
-    let header = ["NAME", "STATE", "SINCE", "FAILING SINCE", "PENDING"].map(str::to_owned);
+    let header = ["NAME", "FROM", "STATE", "SINCE", "FAILING SINCE", "PENDING"].map(str::to_owned);
     let since = |at: Option<i64>| at.map_or_else(String::new, |at| date(at, &zone));
     let row = |l: &Listed| {
+        let from = match l.from {
+            Some(Origin::File) => "file",
+            Some(Origin::Store) => "store",
+            None => "",
+        };
         let state = match (&l.state.paused, l.enabled) {
+            _ if l.hidden => "hidden by the file".to_owned(),
             (Some(why), _) => format!("paused ({why})"),
             (None, Some(false)) => "off".to_owned(),
             (None, _) => "on".to_owned(),
         };
         let s = &l.state;
-        [clean(&s.name), clean(&state), since(s.paused_at), since(s.failing_since), s.pending.to_string()]
+        [
+            clean(&s.name),
+            from.to_owned(),
+            clean(&state),
+            since(s.paused_at),
+            since(s.failing_since),
+            s.pending.to_string(),
+        ]
     };
     Ok(columns(&std::iter::once(header).chain(listed.iter().map(row)).collect::<Vec<_>>()))
 }

@@ -1,0 +1,124 @@
+//! Subscriptions in the store: put there and taken out while the program runs.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+use std::process::Stdio;
+
+use super::running::{Running, configure, ended};
+use super::web::{Act, Web, ok};
+use crate::program::{Said, command};
+
+/// `switchhook subscription …`, with this on its standard input.
+async fn subscription(folder: &Path, args: &[&str], text: &str) -> Said {
+    let args = [&["subscription"], args, &["--config", "config.toml"]].concat();
+    let mut command = command(folder, &args);
+    let text = text.to_owned();
+    // The web server runs on this thread.
+    let said = tokio::task::spawn_blocking(move || {
+        let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = piped.spawn().expect("the program");
+        child.stdin.take().expect("stdin").write_all(text.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("an end");
+        let text = |bytes| String::from_utf8(bytes).expect("text");
+        Said { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    });
+    said.await.expect("a thread")
+}
+
+fn crm(web: &Web, path: &str) -> String {
+    format!("[subscription.crm]\nevents = [\"ringing\"]\nurl = \"{}\"\n", web.url(path))
+}
+
+#[tokio::test]
+async fn what_is_put_into_the_store_is_told_until_it_is_taken_out_and_the_file_wins() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let web = Web::answering(vec![Act::Send(ok(""))]).await;
+    let daemon = Running::start(folder.path(), "").await;
+    daemon.says("the store is open", 1).await;
+    let said = async |args: &[&str], text: &str| {
+        let said = subscription(folder.path(), args, text).await;
+        assert_eq!(said.code, Some(0), "{args:?} {said:?}");
+        said
+    };
+    let tested = async |path: &str| {
+        let told = said(&["test", "crm"], "").await;
+        assert!(told.stdout.starts_with("crm was told: ok (HTTP 200)"), "{told:?}");
+        assert_eq!(web.asked().last(), Some(&format!("GET {path}")));
+    };
+    assert!(said(&["put"], &crm(&web, "/first")).await.stdout.starts_with("crm: created."));
+    tested("/first").await;
+    let put = said(&["put", "-"], &crm(&web, "/second")).await;
+    assert!(put.stdout.starts_with("crm: changed."), "{put:?}");
+    daemon.says("took the store's subscriptions", 2).await;
+    tested("/second").await;
+    // All or nothing.
+    let text = format!("{}[subscription.b]\nevents = []\n", crm(&web, "/third"));
+    let wrong = subscription(folder.path(), &["put"], &text).await;
+    assert_eq!(wrong.code, Some(78), "{wrong:?}");
+    assert!(wrong.stderr.contains("stdin:4:1") && wrong.stderr.contains("has no url"), "{wrong:?}");
+    assert!(said(&["put"], &crm(&web, "/second")).await.stdout.starts_with("crm: unchanged."));
+    let paused = said(&["pause", "crm"], "").await;
+    assert_eq!(paused.stdout, "crm is paused.\n");
+    assert!(said(&["list"], "").await.stdout.contains("crm   store  paused (person)"));
+    said(&["resume", "crm"], "").await;
+
+    // The file has one of this name: that one is told.
+    configure(folder.path(), &crm(&web, "/of-the-file"));
+    daemon.signal(rustix::process::Signal::HUP);
+    daemon.says("that one is hidden by the file", 1).await;
+    tested("/of-the-file").await;
+    let list = said(&["list"], "").await.stdout;
+    let rows: Vec<Vec<&str>> = list.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!(rows[1][..3], ["crm", "file", "on"], "{list}");
+    assert_eq!(rows[2][..6], ["crm", "store", "hidden", "by", "the", "file"], "{list}");
+    let put = said(&["put"], &crm(&web, "/hidden")).await;
+    assert!(put.stderr.contains("crm is hidden by the file"), "{put:?}");
+
+    // Taken out of the file, it is the store's again; over a restart too.
+    configure(folder.path(), "");
+    daemon.stop().await;
+    let daemon = Running::start(folder.path(), "").await;
+    tested("/hidden").await;
+    let shown = said(&["show", "crm"], "").await.stdout;
+    assert!(
+        shown.starts_with("# From the store; last changed 20") && shown.contains("/hidden\"\n"),
+        "{shown}"
+    );
+    let removed = said(&["remove", "crm"], "").await;
+    assert!(removed.stdout.starts_with("crm was removed."), "{removed:?}");
+    let log = ended(folder.path(), &["deliveries", "list", "--config", "config.toml", "--json"]).stdout;
+    assert_eq!(log.matches("\"delivered\"").count(), 4, "{log}");
+    for args in [&["remove", "crm"][..], &["show", "crm"], &["test", "crm"]] {
+        let unknown = subscription(folder.path(), args, "").await;
+        assert_eq!(unknown.code, Some(1), "{unknown:?}");
+        assert!(unknown.stderr.contains("there is no subscription \"crm\""), "{unknown:?}");
+    }
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn what_is_in_the_file_is_changed_there() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let web = Web::answering(vec![Act::Send(ok(""))]).await;
+    let daemon = Running::start(folder.path(), &crm(&web, "/")).await;
+    daemon.says("the store is open", 1).await;
+    for args in [&["remove", "crm"], &["show", "crm"]] {
+        let refused = subscription(folder.path(), args, "").await;
+        assert!(
+            refused.stderr.contains("crm is not in the store but in the configuration file"),
+            "{refused:?}"
+        );
+    }
+    fs::write(folder.path().join("none.toml"), "[subscription]\n").expect("a file");
+    let empty = subscription(folder.path(), &["put", "none.toml"], "").await;
+    assert_eq!((empty.code, empty.stderr.contains("there is no definition")), (Some(78), true), "{empty:?}");
+    fs::remove_file(folder.path().join("none.toml")).expect("the file");
+    let missing = subscription(folder.path(), &["put", "none.toml"], "").await;
+    assert_eq!(
+        (missing.code, missing.stderr.contains("none.toml cannot be read")),
+        (Some(1), true),
+        "{missing:?}"
+    );
+    daemon.stop().await;
+}
