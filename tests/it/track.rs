@@ -8,15 +8,17 @@ use proptest::prelude::*;
 use serde_json::Value;
 use switchhook::track::{CallEvent, ChannelEvent, ChannelInfo, Disposition, EndReason, EventKind, OpenCall};
 
-use crate::following::{Follower, corpus, files, play, recorded, shown, tests_folder};
+use crate::following::{Follower, corpus, files, play, recorded, recorded_esl, shown, tests_folder};
 
 /// Every log and conversation of calls there is, by its path in `tests`.
 fn logs() -> Vec<(String, Vec<(i64, ChannelEvent)>)> {
     let name = |path: &Path| path.strip_prefix(tests_folder()).expect("in tests").display().to_string();
     let corpus = files("corpus", "ami").into_iter().map(|p| (name(&p), corpus(&p)));
     let recorded = files("dialogues/ami", "txt").into_iter().map(|p| (name(&p), recorded(&p)));
-    let logs: Vec<_> = corpus.chain(recorded).filter(|(_, events)| !events.is_empty()).collect();
-    assert!(logs.len() > 40, "only {} logs", logs.len());
+    let esl = files("dialogues/esl", "txt").into_iter().map(|p| (name(&p), recorded_esl(&p)));
+    let esl = esl.filter(|(name, _)| !name.contains("/session/"));
+    let logs: Vec<_> = corpus.chain(recorded).chain(esl).filter(|(_, events)| !events.is_empty()).collect();
+    assert!(logs.len() > 70, "only {} logs", logs.len());
     logs
 }
 
@@ -212,9 +214,10 @@ fn check_lives(told: &[CallEvent], open: &BTreeSet<String>) -> Result<(), TestCa
         if ends == 1 {
             prop_assert_eq!(&kinds[kinds.len() - 2..], [EventKind::Disconnected, EventKind::Cdr], "{}", id);
         }
-        // No phone is told twice to have answered.
+        // No phone is told twice to have answered. A leg that leads outside is told at the caller's phone.
         let mut answered: Vec<&str> = Vec::new();
-        for event in events.iter().filter(|e| e.event == EventKind::Connected) {
+        let connected = events.iter().filter(|e| e.event == EventKind::Connected);
+        for event in connected.filter(|e| e.extension != e.callfrom) {
             prop_assert!(!answered.contains(&&*event.extension), "{}: {} twice", id, event.extension);
             answered.push(&event.extension);
         }
@@ -342,6 +345,13 @@ fn present(events: &[(i64, ChannelEvent)]) -> Vec<ChannelInfo> {
             ChannelEvent::BridgeEnter { channel, bridge } => {
                 if let Some(known) = channels.get_mut(&channel.unique_id) {
                     known.bridge = Some(bridge.clone());
+                }
+            }
+            ChannelEvent::Bridged { one, other } => {
+                for id in [&one.unique_id, &other.unique_id] {
+                    if let Some(known) = channels.get_mut(id) {
+                        known.bridge = Some(format!("{}+{}", one.unique_id, other.unique_id));
+                    }
                 }
             }
             ChannelEvent::Hangup { channel, .. } => _ = channels.remove(&channel.unique_id),
