@@ -9,7 +9,7 @@ pub struct ChannelInfo {
     pub unique_id: String,
     /// The PBX's id of the call, or of a channel of it; the channel's own id where it is empty.
     pub linked_id: String,
-    /// The PBX's name for the channel, such as `PJSIP/201-0000002a`.
+    /// The PBX's name for the channel, such as `PJSIP/201-0000002a`. Empty: only a channel that is known already is meant.
     pub name: String,
     /// Whether somebody is behind it.
     pub kind: Kind,

@@ -122,6 +122,10 @@ impl Tracker {
         if let Some(key) = self.of_channel.get(&info.unique_id) {
             return Some(*key);
         }
+        // Another channel's event has named it by its id alone.
+        if info.name.is_empty() {
+            return None;
+        }
         let linked = if info.linked_id.is_empty() { &info.unique_id } else { &info.linked_id };
         let known = self.known(linked);
         if self.ended.has(&info.unique_id) || (known.is_none() && self.ended.has(linked)) {
@@ -197,7 +201,7 @@ impl Tracker {
         let exten = from.map_or_else(String::new, |from| from.exten);
         let first = self.calls.get(&into).map_or("", |call| call.open.dialled_first());
         let number = if is_dialplan_word(&exten) { first.to_owned() } else { exten };
-        self.join(now, dialled, Join { into, reason: EndReason::Pickup, at: wall, number });
+        self.join(now, dialled, Join { into, reason: EndReason::Pickup, at: wall, number, guessed: false });
     }
 
     fn dial_end(&mut self, now: Instant, wall: i64, to: &ChannelInfo, status: DialStatus) {
@@ -217,22 +221,28 @@ impl Tracker {
         })
     }
 
-    /// Two legs hear each other. Where they are of two calls and nobody transferred one, somebody took a ringing or parked
-    /// call over, or joined two calls from outside: the later call goes on in the earlier one.
+    /// Two legs hear each other. Where they are of two calls, the later one goes on in the earlier one: its caller took a
+    /// ringing or parked call over, or whom he had called was handed over.
     fn bridged(&mut self, now: Instant, wall: i64, one: &ChannelInfo, other: &ChannelInfo) {
         let bridge = format!("{}+{}", one.unique_id, other.unique_id);
-        let calls = [one, other].map(|channel| self.bridge(now, wall, channel, &bridge));
-        let [Some(one), Some(other)] = calls else { return };
-        if one == other {
+        let [first, second] = [one, other].map(|channel| self.bridge(now, wall, channel, &bridge));
+        let (Some(first), Some(second)) = (first, second) else { return };
+        if first == second {
             return;
         }
         let began = |key| self.calls.get(&key).map(|call| (call.open.start, key));
-        let (into, later) = if began(one) < began(other) { (one, other) } else { (other, one) };
+        let first_is_later = began(first) > began(second);
+        let (into, later, leg) = if first_is_later { (second, first, one) } else { (first, second, other) };
+        let caller = self.calls.get(&later).and_then(|call| call.open.caller());
+        let reason = match caller.is_some_and(|caller| caller.unique_id == leg.unique_id) {
+            true => EndReason::Pickup,
+            false => EndReason::Transferred,
+        };
         let open = self.calls.get(&into).map(|call| &call.open);
-        let number =
-            open.map_or("", |open| open.legs().last().map_or(open.dialled_first(), |leg| &leg.called_as));
-        let join = Join { into, reason: EndReason::Pickup, at: wall, number: number.to_owned() };
-        self.join(now, later, join);
+        let rang = |open: &OpenCall| open.legs().last().map(|leg| leg.called_as.clone());
+        let number = open.map(|open| rang(open).unwrap_or_else(|| open.dialled_first().to_owned()));
+        let number = number.unwrap_or_default();
+        self.join(now, later, Join { into, reason, at: wall, number, guessed: true });
     }
 
     fn pickup(&mut self, now: Instant, wall: i64, by: &ChannelInfo, target: &ChannelInfo) {
@@ -244,7 +254,7 @@ impl Tracker {
         }
         let number = self.calls.get_mut(&into).and_then(|c| c.open.channel(&target.unique_id));
         let number = number.map_or_else(String::new, |c| c.called_as.clone());
-        self.join(now, picking, Join { into, reason: EndReason::Pickup, at: wall, number });
+        self.join(now, picking, Join { into, reason: EndReason::Pickup, at: wall, number, guessed: false });
     }
 
     fn attended(&mut self, now: Instant, wall: i64, transferer: &ChannelInfo, consultation: &ChannelInfo) {
@@ -252,11 +262,9 @@ impl Tracker {
         let ends = self.with(now, wall, consultation, false, |_, _| {});
         match (stays, ends) {
             (Some(into), Some(ends)) if into != ends => {
-                self.join(
-                    now,
-                    ends,
-                    Join { into, reason: EndReason::Transferred, at: wall, number: String::new() },
-                );
+                let reason = EndReason::Transferred;
+                let join = Join { into, reason, at: wall, number: String::new(), guessed: false };
+                self.join(now, ends, join);
             }
             (Some(key), _) => {
                 if let Some(call) = self.calls.get_mut(&key) {
@@ -268,12 +276,12 @@ impl Tracker {
         }
     }
 
-    /// What becomes of the call is told when it is quiet, with all that belongs to the same moment. That it was transferred
-    /// says more than that two channels met, whichever comes first.
+    /// What becomes of the call is told when it is quiet, with all that belongs to the same moment. What the PBX
+    /// says counts more than what was guessed, whichever comes first.
     fn join(&mut self, now: Instant, key: u64, join: Join) {
         let into = join.into;
-        let transferred = join.reason == EndReason::Transferred;
-        let gives_way = |known: &Join| transferred && known.reason == EndReason::Pickup;
+        let said = !join.guessed;
+        let gives_way = |known: &Join| said && known.guessed;
         if let Some(other) = self.calls.get_mut(&into)
             && let Some(known) = other.joins.take_if(|known| known.into == key)
         {

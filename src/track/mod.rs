@@ -137,6 +137,8 @@ struct Join {
     at: i64,
     /// The number by which the leg was called that a pickup takes over.
     number: String,
+    /// Nobody said so: legs of both calls hear each other.
+    guessed: bool,
 }
 
 impl Tracker {

@@ -102,7 +102,7 @@ impl Peer {
 }
 
 /// Keeps everything in memory, when it is let.
-struct Kept {
+pub(crate) struct Kept {
     all: watch::Sender<Keeping>,
     open: watch::Sender<bool>,
 }
@@ -114,19 +114,19 @@ struct Keeping {
 }
 
 impl Kept {
-    fn new() -> Arc<Kept> {
+    pub(crate) fn new() -> Arc<Kept> {
         Arc::new(Kept { all: watch::Sender::default(), open: watch::Sender::new(true) })
     }
 
     /// Waits until there are so many events of a kind; all that there are.
-    async fn wait_for(&self, kind: EventKind, count: usize) -> Vec<CallEvent> {
+    pub(crate) async fn wait_for(&self, kind: EventKind, count: usize) -> Vec<CallEvent> {
         let mut all = self.all.subscribe();
         let enough = |kept: &Keeping| kept.events.iter().filter(|e| e.event == kind).count() >= count;
         let kept = in_time(kind.as_str(), all.wait_for(enough)).await.expect("the sink lives");
         kept.events.clone()
     }
 
-    fn open_ids(&self) -> Vec<String> {
+    pub(crate) fn open_ids(&self) -> Vec<String> {
         self.all.borrow().calls.iter().map(|call| call.id().to_owned()).collect()
     }
 }
@@ -157,11 +157,11 @@ impl EventSink for Kept {
     }
 }
 
-async fn in_time<T>(what: &str, doing: impl Future<Output = T>) -> T {
+pub(crate) async fn in_time<T>(what: &str, doing: impl Future<Output = T>) -> T {
     tokio::time::timeout(LONGEST, doing).await.unwrap_or_else(|_| panic!("{what} hangs"))
 }
 
-fn kinds(events: &[CallEvent]) -> Vec<&str> {
+pub(crate) fn kinds(events: &[CallEvent]) -> Vec<&str> {
     events.iter().map(|event| event.event.as_str()).collect()
 }
 

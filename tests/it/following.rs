@@ -1,4 +1,4 @@
-//! Plays recorded AMI conversations to the tracker. Shared by the tests of `track` and `ami`.
+//! Plays recorded conversations of both PBXs to the tracker. Shared by the tests of `track`, `ami` and `esl_follow`.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -7,13 +7,17 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use switchhook::asterisk::ami::{Decoder, channel_event};
-use switchhook::track::{CallEvent, ChannelEvent, ChannelInfo, EventKind, Kind, Output, Tracker, Trunks};
+use switchhook::freeswitch::esl::{Message, PacketReader};
+use switchhook::freeswitch::inbound::channel_events;
+use switchhook::track::{
+    CallEvent, ChannelEvent, ChannelInfo, EventKind, Kind, Output, Tracker, Trunks, VariableNames,
+};
 
 /// Wall time of the first event.
 pub(crate) const START: i64 = 1_795_000_000_000;
 
 /// What the recorded PBXs call their trunks.
-pub(crate) const TRUNKS: [&str; 2] = ["SIP/voipgrid-siproute-*", "PJSIP/callee-plain-*"];
+pub(crate) const TRUNKS: [&str; 3] = ["SIP/voipgrid-siproute-*", "PJSIP/callee-plain-*", "sofia/external/*"];
 
 pub(crate) fn tests_folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests")
@@ -33,9 +37,15 @@ pub(crate) fn files(folder: &str, extension: &str) -> Vec<PathBuf> {
     found
 }
 
-/// The lines of a recorded conversation: ms, whether Asterisk sent it, the bytes.
+/// How each line ends: Asterisk's with CR LF, FreeSWITCH's with LF.
+fn line_end(path: &Path) -> &'static [u8] {
+    if path.starts_with(tests_folder().join("dialogues/esl")) { b"\n" } else { b"\r\n" }
+}
+
+/// The lines of a recorded conversation: ms, whether the PBX sent it, the bytes.
 pub(crate) fn dialogue(path: &Path) -> Vec<(i64, bool, Vec<u8>)> {
     let text = fs::read(path).expect("a dialogue");
+    let line_end = line_end(path);
     let mut at = 0;
     let mut found: Vec<(i64, bool, Vec<u8>)> = Vec::new();
     for line in text.split(|b| *b == b'\n') {
@@ -47,13 +57,13 @@ pub(crate) fn dialogue(path: &Path) -> Vec<(i64, bool, Vec<u8>)> {
             [mark @ (b'<' | b'>'), rest @ ..] => (*mark, rest),
             _ => continue,
         };
-        let from_asterisk = mark == b'>';
-        if !matches!(found.last(), Some((t, from, _)) if *t == at && *from == from_asterisk) {
-            found.push((at, from_asterisk, Vec::new()));
+        let from_pbx = mark == b'>';
+        if !matches!(found.last(), Some((t, from, _)) if *t == at && *from == from_pbx) {
+            found.push((at, from_pbx, Vec::new()));
         }
         let bytes = &mut found.last_mut().expect("just pushed").2;
         bytes.extend_from_slice(rest.strip_prefix(b" ").unwrap_or(rest));
-        bytes.extend_from_slice(b"\r\n");
+        bytes.extend_from_slice(line_end);
     }
     found
 }
@@ -68,6 +78,26 @@ pub(crate) fn recorded(path: &Path) -> Vec<(i64, ChannelEvent)> {
         }
         while let Some(block) = decoder.next_block().expect("blocks") {
             found.extend(channel_event(&block).map(|event| (at, event)));
+        }
+    }
+    found
+}
+
+/// The variables that somebody wants in the tests.
+pub(crate) fn wanted() -> VariableNames {
+    VariableNames::new(["CRM_TICKET"])
+}
+
+/// The channel events of a recorded conversation with FreeSWITCH, with ms from its start.
+pub(crate) fn recorded_esl(path: &Path) -> Vec<(i64, ChannelEvent)> {
+    let mut reader = PacketReader::default();
+    let mut found = Vec::new();
+    for (at, _, bytes) in dialogue(path).into_iter().filter(|(_, from_pbx, _)| *from_pbx) {
+        reader.push(&bytes);
+        while let Some(packet) = reader.next_packet().expect("packets") {
+            if let Message::Event(event) = Message::parse(packet).expect("a message") {
+                found.extend(channel_events(&event, &wanted()).into_iter().map(|event| (at, event)));
+            }
         }
     }
     found

@@ -44,7 +44,8 @@ pub(super) fn channel(said: Said<'_>, wanted: &VariableNames) -> Option<ChannelI
         number: cut(&number, MAX_TEXT),
         caller_name: cut(caller.shown_name(), MAX_TEXT),
         exten: cut(&said.get("Caller-Destination-Number"), MAX_TEXT),
-        account: cut(&said.get("variable_accountcode"), MAX_TEXT),
+        // A leg that was called has its own one there.
+        account: if outbound { String::new() } else { cut(&said.get("variable_accountcode"), MAX_TEXT) },
         state: None,
         bridge: None,
         start: None,
@@ -52,8 +53,8 @@ pub(super) fn channel(said: Said<'_>, wanted: &VariableNames) -> Option<ChannelI
     })
 }
 
-/// The other leg, as far as a channel's event tells of it: who dialled it, or whom it is bridged to.
-pub(super) fn other_leg(said: Said<'_>) -> Option<ChannelInfo> {
+/// The other leg, as far as the event of the channel `with` tells of it.
+pub(super) fn other_leg(said: Said<'_>, with: &ChannelInfo) -> Option<ChannelInfo> {
     let unique_id = cut(&said.get("Other-Leg-Unique-ID"), MAX_TEXT);
     let name = cut(&said.get("Other-Leg-Channel-Name"), MAX_TEXT);
     let number = if said.is("Other-Leg-Direction", "outbound") {
@@ -62,7 +63,7 @@ pub(super) fn other_leg(said: Said<'_>) -> Option<ChannelInfo> {
         Number::from_pbx(&said.get("Other-Leg-Caller-ID-Number")).as_str().to_owned()
     };
     (!unique_id.is_empty()).then(|| ChannelInfo {
-        linked_id: cut(&said.get("Channel-Call-UUID"), MAX_TEXT),
+        linked_id: with.unique_id.clone(),
         kind: kind(&name, &unique_id, ""),
         extension: phone(&name).to_owned(),
         name,
@@ -73,14 +74,9 @@ pub(super) fn other_leg(said: Said<'_>) -> Option<ChannelInfo> {
     })
 }
 
-/// A channel of which nothing is known but its id. Where it is not known to the tracker either, it belongs to the call of
-/// `with`.
-pub(super) fn bare(unique_id: &str, with: &ChannelInfo) -> ChannelInfo {
-    ChannelInfo {
-        unique_id: cut(unique_id, MAX_TEXT),
-        linked_id: with.unique_id.clone(),
-        ..ChannelInfo::default()
-    }
+/// A channel of which the event says nothing but its id.
+pub(super) fn bare(unique_id: &str) -> ChannelInfo {
+    ChannelInfo { unique_id: cut(unique_id, MAX_TEXT), ..ChannelInfo::default() }
 }
 
 pub(super) fn is_outbound(said: Said<'_>) -> bool {

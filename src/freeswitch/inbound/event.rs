@@ -50,7 +50,7 @@ fn answered(info: &ChannelInfo) -> ChannelEvent {
 
 fn created(said: Said<'_>, info: ChannelInfo) -> Vec<ChannelEvent> {
     let dialled = is_outbound(said).then(|| {
-        let from = other_leg(said).filter(|_| said.is("Other-Type", "originator"));
+        let from = said.is("Other-Type", "originator").then(|| bare(&said.get("Other-Leg-Unique-ID")));
         ChannelEvent::DialBegin { from, to: info.clone() }
     });
     std::iter::once(ChannelEvent::Created(info)).chain(dialled).collect()
@@ -60,8 +60,8 @@ fn created(said: Said<'_>, info: ChannelInfo) -> Vec<ChannelEvent> {
 fn bridged(said: Said<'_>, info: &ChannelInfo) -> Option<ChannelEvent> {
     let ids = ["Bridge-A-Unique-ID", "Bridge-B-Unique-ID"].map(|name| said.get(name));
     let other = ids.into_iter().find(|id| !id.is_empty() && *id != info.unique_id)?;
-    let known = other_leg(said).filter(|leg| leg.unique_id == other);
-    let other = known.unwrap_or_else(|| bare(&other, info));
+    let known = other_leg(said, info).filter(|leg| leg.unique_id == other);
+    let other = known.unwrap_or_else(|| bare(&other));
     Some(ChannelEvent::Bridged { one: info.clone(), other })
 }
 
@@ -76,11 +76,10 @@ fn left_behind(said: Said<'_>, info: &ChannelInfo) -> Option<ChannelEvent> {
         return None;
     }
     let left = if a == info.unique_id { b } else { a };
-    let transferer = bare(&left, info);
+    let transferer = bare(&left);
     if !other.is_empty() {
         let elsewhere = other != info.unique_id && other != left;
-        return elsewhere
-            .then(|| ChannelEvent::AttendedTransfer { transferer, consultation: bare(&other, info) });
+        return elsewhere.then(|| ChannelEvent::AttendedTransfer { transferer, consultation: bare(&other) });
     }
     // `inline` is no extension that anybody dialled, but applications: the music before a transfer is complete.
     let by_dialplan =
@@ -101,12 +100,10 @@ fn transfers(said: Said<'_>, info: &ChannelInfo) -> Option<ChannelEvent> {
             Some(ChannelEvent::BlindTransfer { transferer: info.clone(), extension })
         }
         "att" if !called => {
-            Some(ChannelEvent::AttendedTransfer { transferer: info.clone(), consultation: bare(who, info) })
+            Some(ChannelEvent::AttendedTransfer { transferer: info.clone(), consultation: bare(who) })
         }
         // While the target rings.
-        "satt" => {
-            Some(ChannelEvent::AttendedTransfer { transferer: bare(who, info), consultation: info.clone() })
-        }
+        "satt" => Some(ChannelEvent::AttendedTransfer { transferer: bare(who), consultation: info.clone() }),
         _ => None,
     }
 }

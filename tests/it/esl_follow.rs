@@ -1,0 +1,390 @@
+//! FreeSWITCH's inbound session on recorded conversations.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use switchhook::freeswitch::esl::login;
+use switchhook::freeswitch::inbound::{Account, Lost, Output, Session, Warning};
+use switchhook::terms::Secret;
+use switchhook::track::{ChannelEvent, Session as _};
+
+use crate::following::{Follower, START, dialogue, shown, tests_folder, wanted};
+
+const SECRET: &str = "change-this-password";
+
+/// The account of contrib/freeswitch/directory_switchhook.xml.
+fn account() -> Account {
+    user("follow@switchhook", SECRET)
+}
+
+fn user(user: &str, password: &str) -> Account {
+    Account { user: Some(user.to_owned()), password: Secret::new(password) }
+}
+
+fn folder() -> PathBuf {
+    tests_folder().join("dialogues/esl")
+}
+
+/// What a session has said until it waits: what it wrote, and the rest.
+fn drain(session: &mut Session) -> (Vec<u8>, Vec<Output>) {
+    let (mut written, mut rest) = (Vec::new(), Vec::new());
+    loop {
+        match session.poll_output() {
+            Output::Write(bytes) => written.extend(bytes),
+            end @ (Output::Wait(_) | Output::Closed) => {
+                rest.push(end);
+                return (written, rest);
+            }
+            other => rest.push(other),
+        }
+    }
+}
+
+/// Plays a recorded conversation: the session must write what was written then, byte for byte. FreeSWITCH's bytes come in
+/// pieces of `piece` bytes, the first of `first`.
+fn play(name: &str, account: Account, first: usize, piece: usize) -> Vec<Output> {
+    let now = Instant::now();
+    let mut session = Session::new(now, account);
+    session.want(&wanted());
+    let (mut said, mut written, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+    let mut left = first;
+    for (at, from_pbx, bytes) in dialogue(&folder().join(name)) {
+        if !from_pbx {
+            if bytes.starts_with(b"exit") {
+                session.log_off(now);
+            }
+            expected.extend(&bytes);
+        }
+        let mut bytes = if from_pbx { &bytes[..] } else { &[] };
+        while !bytes.is_empty() {
+            let (now_read, later) = bytes.split_at(left.clamp(1, bytes.len()));
+            left = if left > now_read.len() { left - now_read.len() } else { piece };
+            session.handle_bytes(now, START + at, now_read);
+            bytes = later;
+            let (more, rest) = drain(&mut session);
+            written.extend(more);
+            said.extend(rest);
+        }
+        let (more, rest) = drain(&mut session);
+        written.extend(more);
+        said.extend(rest);
+    }
+    session.handle_eof();
+    said.extend(drain(&mut session).1);
+    said.retain(|o| !matches!(o, Output::Wait(_)));
+    said.dedup_by(|a, b| matches!((a, b), (Output::Closed, Output::Closed)));
+    assert_eq!(String::from_utf8_lossy(&written), String::from_utf8_lossy(&expected), "{name}");
+    said
+}
+
+#[test]
+fn login_subscription_snapshot_events_and_goodbye() {
+    let said = play("answered.txt", account(), usize::MAX, usize::MAX);
+    let [
+        Output::LoggedIn { .. },
+        Output::Snapshot { channels, .. },
+        events @ ..,
+        Output::Lost(lost),
+        Output::Closed,
+    ] = &said[..]
+    else {
+        panic!("{said:?}")
+    };
+    assert_eq!((channels.len(), lost), (0, &Lost::LoggedOff));
+    assert!(events.len() > 10 && events.iter().all(|o| matches!(o, Output::Event(..))), "{events:?}");
+}
+
+#[test]
+fn a_conversation_is_the_same_wherever_it_is_cut() {
+    // When a list was asked for is no part of it.
+    let comparable = |said: Vec<Output>| {
+        let lines = said.into_iter().map(|output| match output {
+            Output::Snapshot { at, channels, .. } => format!("{at} {channels:?}"),
+            other => format!("{other:?}"),
+        });
+        lines.collect::<Vec<_>>()
+    };
+    for (name, bytes) in [("busy.txt", 3000), ("session/snapshot.txt", 4000)] {
+        let whole = comparable(play(name, account(), usize::MAX, usize::MAX));
+        assert!(whole.len() > 2);
+        for cut in (1..bytes).step_by(7) {
+            assert_eq!(comparable(play(name, account(), cut, usize::MAX)), whole, "{name} cut at {cut}");
+        }
+        assert_eq!(comparable(play(name, account(), 1, 1)), whole, "{name} byte by byte");
+    }
+}
+
+#[test]
+fn a_wrong_account_is_told_from_everything_else() {
+    let alone = Account { user: None, password: Secret::new("wrong") };
+    for (name, account, place) in [
+        ("session/wrong_password.txt", alone, "event_socket.conf.xml"),
+        ("session/wrong_user.txt", user("follow@switchhook", "wrong"), "the user follow@switchhook"),
+    ] {
+        let said = play(name, account, usize::MAX, usize::MAX);
+        let [Output::Lost(lost @ Lost::AuthRejected { .. }), Output::Closed] = &said[..] else {
+            panic!("{said:?}")
+        };
+        assert!(Session::is_refusal(lost));
+        let text = lost.to_string();
+        assert!(text.contains(place) && !text.contains("wrong"), "{text}");
+    }
+}
+
+#[test]
+fn an_address_that_may_not_connect() {
+    let said = play("session/acl.txt", account(), usize::MAX, usize::MAX);
+    let [Output::Lost(lost @ Lost::AclRejected), Output::Closed] = &said[..] else { panic!("{said:?}") };
+    assert!(lost.to_string().contains("apply-inbound-acl") && !Session::is_refusal(lost));
+}
+
+#[test]
+fn what_is_not_permitted_is_named() {
+    let said = play("session/denied.txt", user("poor@switchhook", SECRET), usize::MAX, usize::MAX);
+    let [Output::LoggedIn { .. }, Output::Warning(events), Output::Warning(list), Output::NoSnapshot, ..] =
+        &said[..]
+    else {
+        panic!("{said:?}")
+    };
+    let (events, list) = (events.to_string(), list.to_string());
+    assert!(
+        events.contains("CHANNEL_BRIDGE CHANNEL_UNBRIDGE CHANNEL_HANGUP CHANNEL_APPLICATION RECORD_START,"),
+        "{events}"
+    );
+    assert!(events.contains("esl-allowed-events") && events.contains("poor@switchhook"), "{events}");
+    assert!(list.contains("add show to its esl-allowed-api"), "{list}");
+    assert!(
+        !said.iter().any(|o| matches!(o, Output::Warning(Warning::NoSnapshot { place }) if place.is_empty()))
+    );
+}
+
+#[test]
+fn a_link_that_opens_in_the_middle_of_calls() {
+    let said = play("session/snapshot.txt", account(), usize::MAX, usize::MAX);
+    let mut follower = Follower::restored([], 0);
+    for output in said {
+        match output {
+            Output::Snapshot { at, channels, .. } => {
+                assert_eq!(channels.len(), 4);
+                follower.pass_until(at - START);
+                follower.snapshot(at - START, &channels);
+            }
+            Output::Event(at, event) => follower.take(at - START, *event),
+            _ => {}
+        }
+    }
+    let told = follower.end();
+    assert_eq!(
+        shown(&told),
+        "A call in 0612345678 > 31201234201 at -, synthetic\n\
+         A connected in 0612345678 > 201 at 201, synthetic\n\
+         B call in 0612345678 > 31201234202 at -, synthetic\n\
+         A disconnected in 0612345678 > 201 at 201, answered hangup 16\n\
+         A cdr in 0612345678 > 201 at 201\n    leg 201 at 201, answered\n\
+         B disconnected in 0612345678 > 31201234202 at -, cancelled hangup 16\n\
+         B cdr in 0612345678 > 31201234202 at -\n    leg 202 at 202, cancelled\n"
+    );
+    let names: Vec<&str> = told.iter().map(|event| event.callername.as_str()).collect();
+    assert!(names.contains(&"Alice") && names.contains(&"Jansen & Zn"), "{names:?}");
+}
+
+#[test]
+fn every_wait_has_an_end() {
+    let request = "Content-Type: auth/request\n\n";
+    let login = "Content-Type: command/reply\nReply-Text: +OK accepted\n\n";
+    let subscribed =
+        "Content-Type: command/reply\nReply-Text: +OK event listener enabled plain\n\n".repeat(10);
+    let listed = "Content-Type: api/response\nContent-Length: 17\n\n{\"row_count\": 0}\n".repeat(2);
+    for (said, lost) in [
+        (vec![], "FreeSWITCH did not answer in time: no first line"),
+        (vec![request], "FreeSWITCH did not answer in time: the login"),
+        (vec![request, login], "FreeSWITCH did not answer in time: the keep-alive"),
+        (vec![request, login, &subscribed, &listed], "FreeSWITCH did not answer in time: the keep-alive"),
+    ] {
+        let mut now = Instant::now();
+        let mut session = Session::new(now, account());
+        for bytes in &said {
+            session.handle_bytes(now, START, bytes.as_bytes());
+        }
+        let mut waits = 0;
+        let found = loop {
+            match session.poll_output() {
+                Output::Wait(at) => {
+                    waits += 1;
+                    assert!(waits < 10 && at >= now, "{said:?}");
+                    now = at;
+                    session.handle_timeout(now);
+                }
+                Output::Lost(found) => break found.to_string(),
+                _ => {}
+            }
+        };
+        assert_eq!(found, lost);
+        assert!(matches!(session.poll_output(), Output::Closed));
+    }
+}
+
+/// A session that is logged in and has its first list.
+fn following(now: Instant) -> Session {
+    let mut session = Session::new(now, account());
+    let replies = "Content-Type: command/reply\nReply-Text: +OK\n\n".repeat(11);
+    let lists = "Content-Type: api/response\nContent-Length: 17\n\n{\"row_count\": 0}\n".repeat(2);
+    for text in ["Content-Type: auth/request\n\n", &replies, &lists] {
+        session.handle_bytes(now, START, text.as_bytes());
+        drain(&mut session);
+    }
+    session
+}
+
+#[test]
+fn the_list_is_asked_for_again_and_a_quiet_peer_is_asked_whether_it_is_there() {
+    let mut now = Instant::now();
+    let mut session = following(now);
+    let (mut lists, mut pings) = (Vec::new(), 0);
+    for second in 1..=400 {
+        now += Duration::from_secs(1);
+        session.handle_timeout(now);
+        let written = String::from_utf8(drain(&mut session).0).expect("text");
+        // FreeSWITCH replies in the order of the commands.
+        for command in written.split_terminator("\n\n") {
+            let reply = match command {
+                "nolog" => "Content-Type: command/reply\nReply-Text: -ERR not loging\n\n",
+                _ => "Content-Type: api/response\nContent-Length: 17\n\n{\"row_count\": 0}\n",
+            };
+            pings += u32::from(command == "nolog");
+            session.handle_bytes(now, START, reply.as_bytes());
+            let listed = matches!(drain(&mut session).1[..], [Output::Snapshot { .. }, Output::Wait(_)]);
+            lists.extend(listed.then_some(second));
+        }
+    }
+    assert_eq!(lists, [300]);
+    assert!((20..=26).contains(&pings), "{pings}");
+}
+
+#[test]
+fn a_peer_out_of_step_ends_the_connection() {
+    let now = Instant::now();
+    for bytes in [
+        "Content-Type: command/reply\nReply-Text: +OK\n\n",
+        "Content-Type: api/response\nContent-Length: 2\n\n{}",
+        "Content-Type: auth/request\n\n",
+        "HTTP/1.1 400 Bad Request\r\n\r\n\n\n",
+        "Content-Type: text/disconnect-notice\nContent-Length: 0\n\n",
+        "Content-Length: 99999999\n\n",
+    ] {
+        let mut session = following(now);
+        session.handle_bytes(now, START, bytes.as_bytes());
+        let (written, said) = drain(&mut session);
+        assert!(
+            written.is_empty() && matches!(said[..], [Output::Lost(_), Output::Closed]),
+            "{bytes}: {said:?}"
+        );
+    }
+}
+
+#[test]
+fn a_list_that_is_none() {
+    let now = Instant::now();
+    let mut session = Session::new(now, account());
+    let replies = "Content-Type: command/reply\nReply-Text: +OK\n\n".repeat(11);
+    let list = "Content-Type: api/response\nContent-Length: 9\n\n-ERR no x";
+    for text in ["Content-Type: auth/request\n\n", &replies, list] {
+        session.handle_bytes(now, START, text.as_bytes());
+    }
+    let (_, said) = drain(&mut session);
+    assert!(
+        matches!(said[..], [Output::LoggedIn { .. }, Output::Lost(Lost::List(_)), Output::Closed]),
+        "{said:?}"
+    );
+}
+
+/// Neither user nor password can be more than the one line that logs in.
+#[test]
+fn an_account_is_one_line() {
+    let written = |user: Option<&str>, password: &str| login(user, &Secret::new(password)).ok();
+    assert_eq!(written(None, "ClueCon:1 2"), Some(b"auth ClueCon:1 2\n\n".to_vec()));
+    assert_eq!(written(Some("a@b"), "p:q@r"), Some(b"userauth a@b:p:q@r\n\n".to_vec()));
+    for (user, password) in [
+        (None, "x\n\napi system reboot"),
+        (None, "x\r"),
+        (None, "unload mod_event_socket"),
+        (Some("a@b\napi status"), "x"),
+        (Some("a:x@b"), "y"),
+        (Some("a@b:x"), "y"),
+        (Some("@b"), "y"),
+        (Some("a"), "y"),
+    ] {
+        assert_eq!(written(user, password), None, "{user:?} {password:?}");
+        let mut session = Session::new(
+            Instant::now(),
+            Account { user: user.map(str::to_owned), password: Secret::new(password) },
+        );
+        session.handle_bytes(Instant::now(), START, b"Content-Type: auth/request\n\n");
+        let (written, said) = drain(&mut session);
+        assert!(written.is_empty(), "{user:?} {password:?}");
+        let [Output::Lost(lost @ Lost::Account(_)), Output::Closed] = &said[..] else { panic!("{said:?}") };
+        assert!(Session::is_refusal(lost) && !lost.to_string().contains(password), "{lost}");
+    }
+}
+
+/// What somebody wants is read from then on; nothing else of the hundreds of variables is.
+#[test]
+fn variables_are_read_for_those_who_want_them() {
+    let now = Instant::now();
+    let event = "Event-Name: CHANNEL_CREATE\nUnique-ID: u\nvariable_crm_ticket: T%2D7\nvariable_pin: 1234\n\
+                 variable_webhook_call: c88\n\n";
+    let packet = format!("Content-Length: {}\nContent-Type: text/event-plain\n\n{event}", event.len());
+    let mut session = following(now);
+    let read = |session: &mut Session| {
+        session.handle_bytes(now, START, packet.as_bytes());
+        let (_, said) = drain(session);
+        let [Output::Event(_, event), ..] = &said[..] else { panic!("{said:?}") };
+        let ChannelEvent::Created(info) = &**event else { panic!("{event:?}") };
+        info.variables.clone()
+    };
+    let call = ("webhook_call".to_owned(), "c88".to_owned());
+    assert_eq!(read(&mut session), std::slice::from_ref(&call));
+    session.want(&wanted());
+    assert_eq!(read(&mut session), [call, ("crm_ticket".to_owned(), "T-7".to_owned())]);
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig { cases: 200, failure_persistence: None, ..Default::default() })]
+
+    /// Whatever a peer sends, and however it is cut, the session waits or is over.
+    #[test]
+    fn no_bytes_bring_it_down(
+        words in proptest::collection::vec((0usize..WORDS.len(), 0usize..60), 0..40),
+        bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..20),
+    ) {
+        let mut now = Instant::now();
+        let mut session = following(now);
+        for (word, cut) in words {
+            let word = WORDS[word].as_bytes();
+            let cut = cut.min(word.len());
+            session.handle_bytes(now, START, &word[..cut]);
+            session.handle_bytes(now, START, &word[cut..]);
+            now += Duration::from_secs(1);
+            session.handle_timeout(now);
+            let (_, said) = drain(&mut session);
+            let last = said.last();
+            proptest::prop_assert!(matches!(last, Some(Output::Wait(_) | Output::Closed)), "{:?}", last);
+        }
+        session.handle_bytes(now, START, &bytes);
+        session.handle_eof();
+        proptest::prop_assert!(matches!(drain(&mut session).1.last(), Some(Output::Closed)));
+    }
+}
+
+const WORDS: &[&str] = &[
+    "Content-Length: 58\nContent-Type: text/event-plain\n\nEvent-Name: CHANNEL_CREATE\nUnique-ID: a\nChannel-Name: /@\n\n",
+    "Content-Length: 62\nContent-Type: text/event-plain\n\nEvent-Name: CHANNEL_BRIDGE\nUnique-ID: a\nBridge-A-Unique-ID: b\n\n",
+    "Content-Length: 62\nContent-Type: text/event-plain\n\nEvent-Name: CHANNEL_HANGUP\nUnique-ID: a\nvariable_transfer_to: att\n\n",
+    "Content-Type: command/reply\nReply-Text: -ERR\n\n",
+    "Content-Type: api/response\nContent-Length: 2\n\n{}",
+    "Content-Type: text/disconnect-notice\n\n",
+    "Content-Length: 1\n",
+    "\n\n",
+    "\n",
+    ": : :",
+];
