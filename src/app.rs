@@ -8,9 +8,11 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use self::events::Events;
+use crate::admin::{Admin, Watched};
 use crate::config::Config;
 use crate::guard::Lockout;
 use crate::io::{Admission, Answers, Hook, Keeper, Listener, Registry, Shared, start_workers, tls_settings};
+use crate::metrics::CallCounts;
 use crate::store::Store;
 use crate::terms::{Journal, Pbx, WebhookName};
 use crate::webhook::{Plan, Policy};
@@ -29,15 +31,20 @@ pub struct App {
     addresses: Vec<(Pbx, SocketAddr)>,
     workers: Vec<JoinHandle<()>>,
     tls: Arc<tokio_rustls::rustls::ClientConfig>,
+    calls: Arc<CallCounts>,
     events: Option<Events>,
+    admin: Option<Admin>,
 }
 
 /// Why it could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configuration has no listener: nothing could ever ask.
-    #[error("the configuration opens no listener; add [fastagi] for Asterisk or [esl] for FreeSWITCH")]
-    NoListener,
+    /// The configuration has no listener and no PBX to follow: nothing could ever happen.
+    #[error(
+        "the configuration gives nothing to do; add [fastagi] for Asterisk's or [esl] for FreeSWITCH's questions, or \
+         [asterisk.NAME] to follow calls"
+    )]
+    NothingToDo,
     /// An address could not be bound.
     #[error("cannot listen on {address}: {source}")]
     Bind {
@@ -55,8 +62,11 @@ pub enum StartError {
 }
 
 impl App {
-    /// Binds the listeners, then starts the workers. `keeper` gets what is to be kept.
+    /// Binds the listeners for PBXs, then starts the workers. `keeper` gets what is to be kept.
     pub fn start(config: Config, keeper: Box<dyn Keeper>) -> Result<App, StartError> {
+        if !config.has_work() {
+            return Err(StartError::NothingToDo);
+        }
         let tls = tls_settings()?;
         let (mut listeners, mut addresses) = (Vec::new(), Vec::new());
         for (pbx, listen) in Pbx::ALL.into_iter().filter_map(|pbx| Some((pbx, config.listener(pbx)?.listen)))
@@ -66,13 +76,12 @@ impl App {
             addresses.push((pbx, listener.address().map_err(bind)?));
             listeners.push(listener);
         }
-        if listeners.is_empty() {
-            return Err(StartError::NoListener);
-        }
+        let calls = Arc::new(CallCounts::new(config.webhooks.keys()));
+        let keeper = Box::new(Counting { keeper, calls: calls.clone() });
         let shared = Arc::new(Shared::new(registry(&config, None), keeper));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = start_workers(&shared, &listeners, &tls, threads).map_err(StartError::Worker)?;
-        Ok(App { shared, config, addresses, workers, tls, events: None })
+        Ok(App { shared, config, addresses, workers, tls, calls, events: None, admin: None })
     }
 
     /// Follows the configured PBXs and tells who subscribed. On the current tokio runtime, beside the calls' workers.
@@ -80,6 +89,29 @@ impl App {
         let events = Events::start(&self.config, store, self.tls.clone()).map_err(StartError::Worker)?;
         self.events = Some(events);
         Ok(())
+    }
+
+    /// Opens the listener for health and metrics, where the configuration has one, on the current tokio runtime. After
+    /// [`App::tell_events`], or it knows nothing of links and deliveries.
+    pub fn open_admin(&mut self, store: &Store) -> Result<(), StartError> {
+        let Some(listen) = self.config.admin else { return Ok(()) };
+        let watched = Watched {
+            shared: self.shared.clone(),
+            listeners: self.addresses.clone(),
+            calls: self.calls.clone(),
+            links: self.events.as_ref().map(Events::healths).unwrap_or_default(),
+            attempts: self.events.as_ref().map(Events::attempts).unwrap_or_default(),
+            store: store.clone(),
+            store_path: self.config.store.path.clone(),
+        };
+        let bind = |source| StartError::Bind { address: listen, source };
+        self.admin = Some(Admin::start(listen, watched).map_err(bind)?);
+        Ok(())
+    }
+
+    /// Where health and metrics are shown.
+    pub fn admin_address(&self) -> Option<SocketAddr> {
+        self.admin.as_ref().map(Admin::address)
     }
 
     /// What is bound, and for whom.
@@ -106,13 +138,14 @@ impl App {
     /// at the start and that only a restart applies.
     ///
     /// # Errors
-    /// Without a listener, as at the start: nobody could ask any more. Nothing was changed then.
+    /// With nothing to do, as at the start. Nothing was changed then.
     pub fn reload(&mut self, config: &Config) -> Result<Vec<&'static str>, StartError> {
-        if Pbx::ALL.iter().all(|pbx| config.listener(*pbx).is_none()) {
-            return Err(StartError::NoListener);
+        if !config.has_work() {
+            return Err(StartError::NothingToDo);
         }
         let before = self.shared.registry.load_full();
         self.shared.registry.store(Arc::new(registry(config, Some(&before))));
+        self.calls.set(config.webhooks.keys());
         if let Some(events) = &mut self.events {
             events.reload(config);
         }
@@ -139,6 +172,9 @@ impl App {
         if let Some(events) = self.events {
             events.stop().await;
         }
+        if let Some(admin) = self.admin {
+            admin.stop();
+        }
         if self.shared.open_calls() == 0 {
             for worker in self.workers {
                 if worker.join().is_err() {
@@ -147,6 +183,27 @@ impl App {
             }
         }
         cut
+    }
+}
+
+/// Counts the calls that are handed over.
+struct Counting {
+    keeper: Box<dyn Keeper>,
+    calls: Arc<CallCounts>,
+}
+
+impl Keeper for Counting {
+    fn journal(&self, journal: Journal) {
+        self.calls.note(&journal);
+        self.keeper.journal(journal);
+    }
+
+    fn wrong_code(&self, webhook: &WebhookName, caller: &str, wall: i64) {
+        self.keeper.wrong_code(webhook, caller, wall);
+    }
+
+    fn right_code(&self, webhook: &WebhookName, caller: &str) {
+        self.keeper.right_code(webhook, caller);
     }
 }
 

@@ -18,10 +18,13 @@
 //! | [`io`] | listeners, the loop that drives one call, one HTTP hop, followers of PBXs | `config`, pure modules |
 //! | [`store`] | SQLite: the journal, the lockouts, events and their deliveries | `config`, pure modules |
 //! | [`delivery`] | tells events to those who subscribed | `store`, `io`, `config`, pure modules |
+//! | [`metrics`] | every metric in one table; what is counted of calls | `terms` |
+//! | [`admin`] | health and metrics over HTTP | `metrics`, `delivery`, `store`, `io`, pure modules |
 //! | [`stage`] | plays a PBX and a web server, for the demonstration, `call` and tests | pure modules |
 //! | [`app`] | configuration to running tasks; reload and drain | all of the above |
 //! | [`cli`] | one file per subcommand | `app` |
 
+pub mod admin;
 pub mod app;
 pub mod asterisk;
 pub mod call;
@@ -32,6 +35,7 @@ pub mod delivery;
 pub mod freeswitch;
 pub mod guard;
 pub mod io;
+pub mod metrics;
 pub mod stage;
 pub mod store;
 pub mod terms;

@@ -7,8 +7,8 @@ use arc_swap::ArcSwap;
 use tokio_rustls::rustls;
 
 use crate::config::Config;
-use crate::delivery::{Delivery, Subscriptions};
-use crate::io::{Batch, CallChange, EventSink, Later, Links};
+use crate::delivery::{Attempts, Delivery, Subscriptions};
+use crate::io::{Batch, CallChange, EventSink, Later, LinkHealth, Links};
 use crate::store::{Acceptance, CallState, NewEvent, Store};
 use crate::terms::Event;
 use crate::track::OpenCall;
@@ -24,6 +24,8 @@ const LAST_ATTEMPTS: Duration = Duration::from_secs(5);
 pub(super) struct Events {
     keeping: Arc<Keeping>,
     links: Links,
+    /// How the links do, for who looks.
+    healths: Arc<ArcSwap<Vec<LinkHealth>>>,
     delivery: Delivery,
 }
 
@@ -40,7 +42,8 @@ impl Events {
             Arc::new(Keeping { store: store.clone(), subscriptions: ArcSwap::from_pointee(subscriptions) });
         let mut links = Links::new(keeping.clone());
         links.set(config.asterisk.clone());
-        Ok(Events { keeping, links, delivery })
+        let healths = Arc::new(ArcSwap::from_pointee(links.healths()));
+        Ok(Events { keeping, links, healths, delivery })
     }
 
     /// Follows and tells what a newer configuration says.
@@ -49,6 +52,17 @@ impl Events {
         self.keeping.subscriptions.store(Arc::new(subscriptions.clone()));
         self.delivery.set(subscriptions);
         self.links.set(config.asterisk.clone());
+        self.healths.store(Arc::new(self.links.healths()));
+    }
+
+    /// How the links do, also after a reload.
+    pub(super) fn healths(&self) -> Arc<ArcSwap<Vec<LinkHealth>>> {
+        self.healths.clone()
+    }
+
+    /// The attempts to tell.
+    pub(super) fn attempts(&self) -> Arc<Attempts> {
+        self.delivery.attempts()
     }
 
     /// Stops: the followers first, so that what they have seen is kept.

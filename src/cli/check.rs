@@ -56,12 +56,14 @@ fn write_summary(out: &mut impl Write, path: &str, config: &Config) -> io::Resul
     for link in &config.freeswitch {
         writeln!(out, "follows    freeswitch {} at {}", link.name, link.address)?;
     }
-    let links = config.asterisk.len() + config.freeswitch.len();
-    if links == 0 && Pbx::ALL.iter().all(|pbx| config.listener(*pbx).is_none()) {
+    if !config.has_work() {
         writeln!(
             out,
-            "listeners  none: `switchhook run` needs [fastagi] for Asterisk or [esl] for FreeSWITCH"
+            "listeners  none: `switchhook run` needs [fastagi] for Asterisk, [esl] for FreeSWITCH, or a PBX to follow"
         )?;
+    }
+    if let Some(admin) = config.admin {
+        writeln!(out, "admin      {admin}: health and metrics")?;
     }
     let store = &config.store;
     writeln!(out, "store      {}, calls kept for {}", store.path.display(), duration_text(store.retention))?;

@@ -8,6 +8,7 @@ mod check;
 mod deliveries;
 mod demo;
 mod explain;
+mod healthcheck;
 mod ink;
 mod lint;
 mod lockout;
@@ -53,6 +54,7 @@ enum Command {
     Explain(explain::Explain),
     Lint(lint::Lint),
     Lockout(lockout::Lockout),
+    Healthcheck(healthcheck::Healthcheck),
     Deliveries(deliveries::Deliveries),
     Subscription(subscription::Subscription),
 }
@@ -115,6 +117,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Command::Explain(explain) => explain.run(),
         Command::Lint(lint) => lint.run(),
         Command::Lockout(lockout) => lockout.run(),
+        Command::Healthcheck(healthcheck) => healthcheck.run(),
         Command::Deliveries(deliveries) => deliveries.run(),
         Command::Subscription(subscription) => subscription.run(),
     }

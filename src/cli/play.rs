@@ -97,7 +97,7 @@ impl Daemon {
         };
         let (out, journals) = mpsc::channel(JOURNALS);
         let app = App::start(config, Box::new(Journals { out, store }))?;
-        let address = app.address(pbx.pbx()).ok_or(StartError::NoListener)?;
+        let address = app.address(pbx.pbx()).ok_or(StartError::NothingToDo)?;
         Ok(Daemon { pbx, app, address, journals })
     }
 

@@ -58,7 +58,7 @@ impl Run {
             Err(error) => {
                 tracing::error!("{error:#}");
                 match error {
-                    ServeError::Start(StartError::NoListener) => ExitCode::from(EXIT_CONFIG),
+                    ServeError::Start(StartError::NothingToDo) => ExitCode::from(EXIT_CONFIG),
                     _ => ExitCode::FAILURE,
                 }
             }
@@ -82,12 +82,17 @@ async fn serve(file: &ConfigFile, config: Config) -> Result<(), ServeError> {
     let store = Store::open(settings, move |notice| drop(tell.send(notice)))?;
     let webhooks = config.webhooks.len();
     let mut app = App::start(config, Box::new(store.clone()))?;
+    let routes = !app.addresses().is_empty();
     app.tell_events(&store)?;
+    app.open_admin(&store)?;
     for (pbx, address) in app.addresses() {
         tracing::info!(%address, pbx = pbx.as_str(), "listening");
     }
+    if let Some(address) = app.admin_address() {
+        tracing::info!(%address, "health and metrics");
+    }
     tracing::info!(webhooks, "ready");
-    if webhooks == 0 {
+    if routes && webhooks == 0 {
         tracing::info!(
             "no webhook is defined yet: add [webhook.NAME] to {} and send SIGHUP",
             file.path.display()

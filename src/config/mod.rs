@@ -48,6 +48,8 @@ pub struct Config {
     pub fastagi: Option<Listener>,
     /// The listener for FreeSWITCH's outbound socket; `None`: not opened.
     pub esl: Option<Listener>,
+    /// Where health and metrics are shown; `None`: nowhere.
+    pub admin: Option<SocketAddr>,
     /// The store.
     pub store: Store,
     /// How numbers are written here.
@@ -217,6 +219,12 @@ impl Config {
         }
     }
 
+    /// Whether a daemon would have anything to do: somebody asks, or some PBX is followed.
+    pub fn has_work(&self) -> bool {
+        let listens = Pbx::ALL.iter().any(|pbx| self.listener(*pbx).is_some());
+        listens || !self.asterisk.is_empty() || !self.freeswitch.is_empty()
+    }
+
     /// The keys that are another in a newer configuration and that a reload does not apply: they need a restart.
     pub fn needs_restart(&self, newer: &Config) -> Vec<&'static str> {
         let listen = |config: &Config, pbx| config.listener(pbx).map(|l| l.listen);
@@ -224,6 +232,7 @@ impl Config {
         let changed = [
             ("fastagi.listen", moved(Pbx::Asterisk)),
             ("esl.listen", moved(Pbx::FreeSwitch)),
+            ("admin.listen", self.admin != newer.admin),
             ("store.url", self.store.path != newer.store.path),
             ("store.retention", self.store.retention != newer.store.retention),
         ];

@@ -22,6 +22,7 @@ pub(super) fn read<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> Opt
     let listener =
         |pbx: Pbx| has(pbx.section()).then(|| listener(&section(reader, document, pbx.section())?));
     let (fastagi, esl) = (listener(Pbx::Asterisk), listener(Pbx::FreeSwitch));
+    let admin = has("admin").then(|| admin(&section(reader, document, "admin")?));
     let store = section(reader, document, "store").map(|p| store(&p));
     let numbers = section(reader, document, "numbers").map(|p| numbers(&p));
     let egress = section(reader, document, "egress").map(|p| Egress {
@@ -41,6 +42,10 @@ pub(super) fn read<'a>(reader: &'a Reader<'a>, document: &'a DeTable<'a>) -> Opt
         },
         esl: match esl {
             Some(listener) => Some(listener?),
+            None => None,
+        },
+        admin: match admin {
+            Some(admin) => Some(admin?),
             None => None,
         },
         store: store?,
@@ -74,6 +79,7 @@ fn unknown_sections(reader: &Reader<'_>, document: &DeTable<'_>) {
         "esl",
         "asterisk",
         "freeswitch",
+        "admin",
         "store",
         "numbers",
         "egress",
@@ -90,7 +96,6 @@ fn unknown_sections(reader: &Reader<'_>, document: &DeTable<'_>) {
         let what = if matches!(value.get_ref(), DeValue::Table(_)) { "section" } else { "key" };
         let keys = table::SECTIONS.iter().find(|s| s.keys.iter().any(|k| k.name == name));
         let help = match (nearest(name, &known), keys) {
-            _ if table::NOT_BUILT.contains(&name) => "it is not part of this version: remove it".to_owned(),
             (_, Some(section)) if what == "key" => format!("{name} belongs in [{}]", section.path),
             (Some(near), _) => format!("did you mean {near}?"),
             (None, _) => format!("known: {}", known.map(|k| format!("[{k}]")).join(" ")),
@@ -99,17 +104,26 @@ fn unknown_sections(reader: &Reader<'_>, document: &DeTable<'_>) {
     }
 }
 
+/// The listener for health and metrics.
+fn admin(part: &Part<'_>) -> Option<SocketAddr> {
+    let listen = listen(part)?;
+    warnings::admin(part, listen);
+    Some(listen)
+}
+
+fn listen(part: &Part<'_>) -> Option<SocketAddr> {
+    let text = part.text("listen")?;
+    let address = text.value().parse::<SocketAddr>().ok();
+    if address.is_none() {
+        let help = "write it like 127.0.0.1:4573; 0.0.0.0 stands for all of this machine's addresses";
+        part.reader.error_help(text.span(), "listen must be an IP address and a port", help);
+    }
+    address
+}
+
 fn listener(part: &Part<'_>) -> Option<Listener> {
     let reader = part.reader;
-    let listen = part.text("listen").and_then(|text| {
-        let address = text.value().parse::<SocketAddr>();
-        address
-            .map_err(|_| {
-                let help = "write it like 127.0.0.1:4573; 0.0.0.0 stands for all of this machine's addresses";
-                reader.error_help(text.span(), "listen must be an IP address and a port", help);
-            })
-            .ok()
-    });
+    let listen = listen(part);
     let allow = part.networks("allow");
     let none = part.entry("allow").is_some_and(|(_, v)| v.get_ref().as_array().is_some_and(|a| a.is_empty()));
     if none {

@@ -176,9 +176,6 @@ const MINUTE: u64 = 60 * SECOND;
 const HOUR: u64 = 60 * MINUTE;
 const DAY: u64 = 24 * HOUR;
 
-/// Beginnings of the file that belong to parts which this version does not have.
-pub const NOT_BUILT: &[&str] = &["admin"];
-
 const FASTAGI: [Key; 3] = listener(r#""127.0.0.1:4573""#);
 const ESL: [Key; 3] = listener(r#""127.0.0.1:8084""#);
 
@@ -249,6 +246,16 @@ pub const SECTIONS: &[Section] = &[
                 "Channels that lead outside, with `*` for anything. They decide `{direction}`.",
             ),
         ],
+    },
+    Section {
+        path: "admin",
+        help: "Health and metrics over HTTP: `/live`, `/ready`, `/metrics`. Without this section nothing is opened.",
+        keys: &[key(
+            "listen",
+            Kind::Listen,
+            r#""127.0.0.1:8088""#,
+            "The address and port to listen on. No password protects it.",
+        )],
     },
     Section {
         path: "store",

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::Read as _;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
 use super::Listener;
@@ -31,6 +31,15 @@ pub(super) fn listener(part: &Part<'_>, listener: &Listener) {
     if let (Some(_), false) = (everyone, loopback(listener.listen.ip())) {
         let help = "a PBX needs no password here: name the addresses of yours";
         part.reader.warn(written(part, "allow"), "everybody who reaches this address may connect", help);
+    }
+}
+
+/// What is odd about who can read health and metrics.
+pub(super) fn admin(part: &Part<'_>, listen: SocketAddr) {
+    if !listen.ip().is_loopback() {
+        let help = "listen on 127.0.0.1, or let a firewall choose who may connect";
+        let message = "no password protects health and metrics: everybody who reaches this address sees them";
+        part.reader.warn(written(part, "listen"), message, help);
     }
 }
 

@@ -18,6 +18,10 @@ const READ: usize = 64 << 10;
 /// Bytes of an answer that are kept.
 const KEPT: usize = 4 << 10;
 
+/// Every word for how an attempt can come out.
+pub(super) const RESULTS: [&str; 9] =
+    ["ok", "http_status", "timeout", "dns", "connect", "tls", "bad_answer", "blocked", "bad_request"];
+
 /// Why there was no answer.
 struct Failed {
     word: &'static str,

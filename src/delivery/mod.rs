@@ -8,6 +8,7 @@ mod attempt;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -76,6 +77,23 @@ impl Subscriptions {
     }
 }
 
+/// Attempts since the start, by how they came out.
+#[derive(Debug, Default)]
+pub struct Attempts([AtomicU64; attempt::RESULTS.len()]);
+
+impl Attempts {
+    /// The word for a result, and how many had it.
+    pub fn counts(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        attempt::RESULTS.into_iter().zip(self.0.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    fn note(&self, result: &str) {
+        if let Some(at) = attempt::RESULTS.iter().position(|word| *word == result) {
+            self.0[at].fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// The running delivery.
 #[derive(Debug)]
 pub struct Delivery {
@@ -87,6 +105,7 @@ pub struct Delivery {
 struct Shared {
     store: Store,
     subscriptions: ArcSwap<Subscriptions>,
+    attempts: Arc<Attempts>,
     changed: Notify,
     stop: CancellationToken,
     cut: CancellationToken,
@@ -105,6 +124,7 @@ impl Delivery {
         let shared = Arc::new(Shared {
             store,
             subscriptions: ArcSwap::from_pointee(subscriptions),
+            attempts: Arc::default(),
             changed: Notify::new(),
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
@@ -124,6 +144,11 @@ impl Delivery {
     /// Everybody who is told now.
     pub fn subscriptions(&self) -> Arc<Subscriptions> {
         self.shared.subscriptions.load_full()
+    }
+
+    /// The attempts since the start.
+    pub fn attempts(&self) -> Arc<Attempts> {
+        self.shared.attempts.clone()
     }
 
     /// Takes other subscriptions. Attempts that are being made go on as they began.
@@ -175,6 +200,7 @@ impl Open {
             let (shared, http, subs, plan) = (shared.clone(), http.clone(), subs.clone(), plan.clone());
             let task = self.running.spawn_local(async move {
                 let made = attempt::make(&http, &subs, &plan, &claimed).await;
+                shared.attempts.note(&made.result);
                 // A store that has ended finds the attempt unfinished when it starts again.
                 shared.store.made(made).await.unwrap_or_default();
             });

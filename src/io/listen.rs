@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,6 @@ const TELL_EVERY: Duration = Duration::from_secs(10);
 #[derive(Debug)]
 pub(super) struct Gate {
     pbx: Pbx,
-    open: AtomicUsize,
     unopened: Mutex<HashMap<IpAddr, usize>>,
     refused: Mutex<Rarely>,
     failed: Mutex<Rarely>,
@@ -66,13 +65,7 @@ impl Rarely {
 
 impl Gate {
     pub(super) fn new(pbx: Pbx) -> Gate {
-        Gate {
-            pbx,
-            open: AtomicUsize::new(0),
-            unopened: Mutex::default(),
-            refused: Mutex::default(),
-            failed: Mutex::default(),
-        }
+        Gate { pbx, unopened: Mutex::default(), refused: Mutex::default(), failed: Mutex::default() }
     }
 
     /// Counts one more connection of a peer, unless there are too many.
@@ -119,13 +112,12 @@ impl Drop for Unopened {
     }
 }
 
-/// An open call, counted for its listener and for all.
-struct Open(Rc<Worker>, Arc<Gate>);
+/// An open call, counted for its listener.
+struct Open(Rc<Worker>, Pbx);
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.1.open.fetch_sub(1, Ordering::Relaxed);
-        self.0.shared.open.fetch_sub(1, Ordering::Relaxed);
+        self.0.shared.open[self.1 as usize].fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -185,9 +177,8 @@ fn admit(worker: &Rc<Worker>, gate: &Arc<Gate>, calls: &TaskTracker, stream: Tcp
     let Some(unopened) = gate.enter(ip) else {
         return gate.refuse(peer, "too many of its connections have not said what they want");
     };
-    worker.shared.open.fetch_add(1, Ordering::Relaxed);
-    let open = gate.open.fetch_add(1, Ordering::Relaxed) + 1;
-    let counted = Open(worker.clone(), gate.clone());
+    let open = worker.shared.open[gate.pbx as usize].fetch_add(1, Ordering::Relaxed) + 1;
+    let counted = Open(worker.clone(), gate.pbx);
     if open > admission.max_calls + OVERLOAD_ANSWERS {
         return gate.refuse(peer, "max_calls calls are open");
     }

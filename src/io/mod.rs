@@ -12,7 +12,7 @@ mod worker;
 
 pub use ask::ask_once;
 pub use flight::Answers;
-pub use follow::{Batch, CallChange, EventSink, Health, Later, Links};
+pub use follow::{Batch, CallChange, EventSink, Health, Later, LinkHealth, Links};
 pub use http::{Http, tls_settings};
 pub use registry::{Admission, Hook, Keeper, Registry};
 pub use worker::{Listener, Shared, start_workers};

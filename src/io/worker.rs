@@ -31,8 +31,8 @@ pub struct Shared {
     pub stop: CancellationToken,
     /// Open calls end with `shutdown`.
     pub cut: CancellationToken,
-    /// Calls that are open.
-    pub(super) open: AtomicUsize,
+    /// Calls that are open, by PBX.
+    pub(super) open: [AtomicUsize; Pbx::ALL.len()],
     told: Mutex<HashSet<String>>,
 }
 
@@ -44,14 +44,19 @@ impl Shared {
             keeper,
             stop: CancellationToken::new(),
             cut: CancellationToken::new(),
-            open: AtomicUsize::new(0),
+            open: Default::default(),
             told: Mutex::default(),
         }
     }
 
-    /// Connections that are open.
+    /// Calls that are open.
     pub fn open_calls(&self) -> usize {
-        self.open.load(Ordering::Relaxed)
+        Pbx::ALL.into_iter().map(|pbx| self.open_calls_of(pbx)).sum()
+    }
+
+    /// Calls of a PBX that are open.
+    pub fn open_calls_of(&self, pbx: Pbx) -> usize {
+        self.open[pbx as usize].load(Ordering::Relaxed)
     }
 
     pub(super) fn warn_of_missing_sound(&self, prompt: &str) {

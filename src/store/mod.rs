@@ -39,7 +39,7 @@ pub use journal::Summary;
 pub use lockouts::{Failures, WrongCode, clear_lockouts};
 pub use reader::{NotFound, Reader};
 pub use told::{
-    Attempt, Delivery, Filter, SubscriptionState, add_event, cancel_deliveries, pause_subscription,
+    Attempt, Backlog, Delivery, Filter, SubscriptionState, add_event, cancel_deliveries, pause_subscription,
     resume_subscription, retry_deliveries,
 };
 
@@ -127,6 +127,8 @@ struct Shared {
     written: AtomicU64,
     commits: AtomicU64,
     dropped: AtomicU64,
+    /// Handed over and not on the disk.
+    queued: AtomicU64,
     failing: AtomicBool,
     /// There may be something to claim.
     deliveries: Notify,
@@ -146,6 +148,8 @@ pub struct Counts {
     pub commits: u64,
     /// Records lost: the queue was full, or the record cannot be stored.
     pub dropped: u64,
+    /// Records that are not on the disk yet.
+    pub queued: u64,
     /// The database cannot be written at the moment.
     pub failing: bool,
 }
@@ -198,7 +202,7 @@ impl Store {
     pub fn accept(&self, acceptance: Acceptance) -> Result<OnDisk, Box<Acceptance>> {
         let (committed, done) = oneshot::channel();
         let change = Some(Change::Accept(Box::new(acceptance)));
-        match self.queue.try_send(Work { change, committed: Some(committed) }) {
+        match self.put(Work { change, committed: Some(committed) }) {
             Ok(()) => Ok(OnDisk(done)),
             Err(TrySendError::Full(work) | TrySendError::Disconnected(work)) => match work.change {
                 Some(Change::Accept(acceptance)) => Err(acceptance),
@@ -239,7 +243,7 @@ impl Store {
     /// or the store has ended.
     pub async fn committed(&self) -> bool {
         let (committed, done) = oneshot::channel();
-        match self.queue.try_send(Work { change: None, committed: Some(committed) }) {
+        match self.put(Work { change: None, committed: Some(committed) }) {
             Ok(()) => done.await.is_ok(),
             Err(_) => false,
         }
@@ -247,11 +251,12 @@ impl Store {
 
     /// What the store has done.
     pub fn counts(&self) -> Counts {
-        let Shared { written, commits, dropped, failing, .. } = &*self.shared;
+        let Shared { written, commits, dropped, queued, failing, .. } = &*self.shared;
         Counts {
             written: written.load(Ordering::Relaxed),
             commits: commits.load(Ordering::Relaxed),
             dropped: dropped.load(Ordering::Relaxed),
+            queued: queued.load(Ordering::Relaxed),
             failing: failing.load(Ordering::Relaxed),
         }
     }
@@ -263,7 +268,7 @@ impl Store {
         // Set once: `ended` was taken once.
         self.shared.closing.set(Instant::now() + deadline).ok();
         // Wakes an idle writer. A full queue is awake.
-        drop(self.queue.try_send(Work::default()));
+        drop(self.put(Work::default()));
         // The writer may be inside SQLite for a moment when the time is over.
         let in_time = tokio::time::timeout(deadline + writer::BUSY, ended).await.is_ok();
         in_time && !self.shared.failing.load(Ordering::Relaxed)
@@ -273,7 +278,7 @@ impl Store {
     async fn send_surely(&self, change: Change) -> Option<()> {
         let mut work = Work { change: Some(change), committed: None };
         loop {
-            work = match self.queue.try_send(work) {
+            work = match self.put(work) {
                 Ok(()) => return Some(()),
                 Err(TrySendError::Disconnected(_)) => return None,
                 Err(TrySendError::Full(work)) => work,
@@ -282,8 +287,16 @@ impl Store {
         }
     }
 
+    fn put(&self, work: Work) -> Result<(), TrySendError<Work>> {
+        // Before the writer thread can take it off.
+        self.shared.queued.fetch_add(1, Ordering::Relaxed);
+        self.queue.try_send(work).inspect_err(|_| {
+            self.shared.queued.fetch_sub(1, Ordering::Relaxed);
+        })
+    }
+
     fn send(&self, change: Change) {
-        match self.queue.try_send(Work { change: Some(change), committed: None }) {
+        match self.put(Work { change: Some(change), committed: None }) {
             Ok(()) => {}
             Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
                 // The writer thread says so in the log: the call path must not.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OpenFlags};
 use uuid::Uuid;
 
 use super::database::{self, OpenError};
-use super::told::{self, Attempt, Delivery, Filter, SubscriptionState};
+use super::told::{self, Attempt, Backlog, Delivery, Filter, SubscriptionState};
 use super::{Failures, Summary, journal, lockouts};
 use crate::terms::Journal;
 
@@ -125,6 +125,14 @@ impl Reader {
     /// When the database cannot be read.
     pub fn subscriptions(&self) -> Result<Vec<SubscriptionState>, OpenError> {
         told::subscriptions(&self.db).map_err(|e| self.failed(e))
+    }
+
+    /// What is still to be told.
+    ///
+    /// # Errors
+    /// When the database cannot be read.
+    pub fn backlog(&self) -> Result<Backlog, OpenError> {
+        told::backlog(&self.db).map_err(|e| self.failed(e))
     }
 
     fn last(&self) -> Result<Uuid, NotFound> {

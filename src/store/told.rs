@@ -106,6 +106,17 @@ pub struct SubscriptionState {
     pub pending: u32,
 }
 
+/// What is still to be told, of all subscriptions.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Deliveries that are pending, those of paused subscriptions too.
+    pub pending: u64,
+    /// When the oldest event among them was accepted, ms since 1970. `None`: nothing is pending.
+    pub oldest: Option<i64>,
+    /// Subscriptions that are paused.
+    pub paused: u64,
+}
+
 const STATE: &str = "CASE WHEN d.state = 'pending' AND EXISTS (SELECT 1 FROM subscription_states s
     WHERE s.name = d.subscription AND s.paused IS NOT NULL) THEN 'paused' ELSE d.state END";
 
@@ -236,6 +247,21 @@ pub(super) fn subscriptions(db: &Connection) -> rusqlite::Result<Vec<Subscriptio
         })
     })?
     .collect()
+}
+
+/// What is still to be told.
+pub(super) fn backlog(db: &Connection) -> rusqlite::Result<Backlog> {
+    // Events have their numbers in the order of their acceptance.
+    db.query_row(
+        "SELECT p.pending, (SELECT at FROM events WHERE id = p.first),
+           (SELECT count(*) FROM subscription_states WHERE paused IS NOT NULL)
+         FROM (SELECT count(*) AS pending, min(event) AS first FROM deliveries WHERE state = 'pending') p",
+        [],
+        |row| {
+            let number = |column| row.get::<_, i64>(column).map(i64::unsigned_abs);
+            Ok(Backlog { pending: number(0)?, oldest: row.get(1)?, paused: number(2)? })
+        },
+    )
 }
 
 fn id(row: &Row<'_>) -> rusqlite::Result<Uuid> {

@@ -252,6 +252,7 @@ impl Writer {
         for (at, effect) in effects {
             self.tell_effect(at, effect);
         }
+        self.shared.queued.fetch_sub(self.batch.len() as u64, Relaxed);
         for work in self.batch.drain(..) {
             if let Some(committed) = work.committed {
                 // Whoever waited may have gone.

@@ -49,6 +49,7 @@ trunks = ["PJSIP/trunk-*"]
 [freeswitch.fs]
 password = "${CRM_TOKEN}"
 trunks = ["sofia/external/*"]
+[admin]
 [subscriptions]
 enabled = false
 [subscription.crm]

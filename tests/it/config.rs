@@ -90,7 +90,7 @@ url = "http://{did}.example.com/"
 #[test]
 fn sections() {
     let cases = [
-        "[admin]\nlisten = \"127.0.0.1:8088\"\n",
+        "[admin]\nlisten = \"8088\"\nallow = []\n",
         "[webhok.x]\nurl = \"http://a/\"\n",
         "listen = \"127.0.0.1:4573\"\n",
         "fastagi = true\n",

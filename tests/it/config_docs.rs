@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use switchhook::config::table::{Absent, SECTIONS};
 use switchhook::config::{self, Config};
+use switchhook::metrics::METRICS;
 use switchhook::terms::{Place, Variable};
 use toml::Value;
 
@@ -161,6 +162,33 @@ fn the_documentation_has_every_variable_of_an_event() {
         wanted == text,
         "docs/events.md is not what the program knows: WRITE_DOCS=1 cargo test config_docs"
     );
+}
+
+#[test]
+fn the_documentation_has_every_metric() {
+    let path = file("docs/metrics.md");
+    let text = fs::read_to_string(&path).expect("docs/metrics.md");
+    let wanted = between(&text, "<!-- metrics -->\n", &metrics());
+    if std::env::var_os("WRITE_DOCS").is_some() {
+        fs::write(&path, &wanted).expect("writing the documentation");
+    }
+    assert!(
+        wanted == text,
+        "docs/metrics.md is not what the table says: WRITE_DOCS=1 cargo test config_docs"
+    );
+}
+
+fn metrics() -> String {
+    let mut out = "\n| metric | kind | labels | |\n|---|---|---|---|\n".to_owned();
+    let mut names = BTreeSet::new();
+    for metric in METRICS {
+        assert!(names.insert(metric.name), "{} is there twice", metric.name);
+        let labels: Vec<String> = metric.labels.iter().map(|label| format!("`{label}`")).collect();
+        let (name, kind) = (metric.name, metric.kind.as_str());
+        writeln!(out, "| `{name}` | {kind} | {} | {} |", labels.join(" "), metric.help).expect("a string");
+    }
+    out.push('\n');
+    out
 }
 
 fn between(text: &str, begin: &str, new: &str) -> String {

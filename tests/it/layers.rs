@@ -32,8 +32,16 @@ const MAY_NAME: &[(&str, &[&str])] = &[
             "webhook",
         ],
     ),
+    ("metrics", &["terms"]),
+    ("admin", &["clock", "delivery", "io", "metrics", "store", "terms"]),
     ("stage", &["asterisk", "call", "terms", "webhook"]),
-    ("app", &["asterisk", "call", "config", "delivery", "guard", "io", "store", "terms", "track", "webhook"]),
+    (
+        "app",
+        &[
+            "admin", "asterisk", "call", "config", "delivery", "guard", "io", "metrics", "store", "terms",
+            "track", "webhook",
+        ],
+    ),
 ];
 
 #[test]

@@ -2,7 +2,6 @@
 
 use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::io::AsyncWriteExt;
@@ -54,7 +53,7 @@ pub(super) async fn follow(
             Ok(socket) => {
                 let since = Instant::now();
                 let lost = Connection::new(&link, socket, &mut tracked).run(&stop).await;
-                if health.connected.swap(false, Ordering::Relaxed) {
+                if health.note_lost(wall_ms()) {
                     said.clear();
                     if since.elapsed() >= GOOD {
                         pause = PAUSES.0;
@@ -231,9 +230,7 @@ impl<'a> Connection<'a> {
             match self.session.poll_output() {
                 Output::Write(bytes) => self.out.extend(bytes),
                 Output::LoggedIn { version } => {
-                    let health = &self.tracked.health;
-                    health.connected.store(true, Ordering::Relaxed);
-                    health.logins.fetch_add(1, Ordering::Relaxed);
+                    self.tracked.health.note_login();
                     tracing::info!(pbx, address = self.link.address, ami = version, "following calls");
                 }
                 Output::Event(at, event) => tracker.handle_event(now, at, *event),

@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{EventSink, Health, asterisk};
 use crate::config::AmiLink;
+use crate::terms::{Pbx, WebhookName};
 
 /// For a follower to leave: goodbye, and the last events kept.
 const STOP: Duration = Duration::from_secs(5);
@@ -17,6 +18,17 @@ const STOP: Duration = Duration::from_secs(5);
 pub struct Links {
     sink: Arc<dyn EventSink>,
     running: Vec<Running>,
+}
+
+/// How a link does, and which one it is.
+#[derive(Clone, Debug)]
+pub struct LinkHealth {
+    /// What it leads to.
+    pub pbx: Pbx,
+    /// Its name in the configuration.
+    pub name: WebhookName,
+    /// How it does.
+    pub health: Arc<Health>,
 }
 
 struct Running {
@@ -51,6 +63,16 @@ impl Links {
             let before = before.map(|at| gone.swap_remove(at).task);
             self.running.push(start(link, before, self.sink.clone()));
         }
+    }
+
+    /// How the links do.
+    pub fn healths(&self) -> Vec<LinkHealth> {
+        let health = |running: &Running| LinkHealth {
+            pbx: Pbx::Asterisk,
+            name: running.link.name.clone(),
+            health: running.health.clone(),
+        };
+        self.running.iter().map(health).collect()
     }
 
     /// How a link does.

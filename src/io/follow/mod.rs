@@ -15,12 +15,12 @@ mod tracked;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use crate::track::{CallEvent, OpenCall};
 
-pub use links::Links;
+pub use links::{LinkHealth, Links};
 
 /// The tracking may be so far behind the arrival before it is said.
 const LAG: Duration = Duration::from_secs(1);
@@ -67,6 +67,10 @@ pub struct Health {
     logins: AtomicU64,
     /// Events handed to the sink.
     events: AtomicU64,
+    /// When the connection was last lost, ms since 1970; 0: never.
+    lost: AtomicI64,
+    /// Calls that are open there.
+    calls: AtomicU64,
     /// Milliseconds between the arrival of bytes and the keeping of what they told: the last, and the most.
     lag: AtomicU64,
     max_lag: AtomicU64,
@@ -88,6 +92,16 @@ impl Health {
         self.events.load(Ordering::Relaxed)
     }
 
+    /// When the connection was last lost, ms since 1970. `None`: never.
+    pub fn lost(&self) -> Option<i64> {
+        Some(self.lost.load(Ordering::Relaxed)).filter(|at| *at > 0)
+    }
+
+    /// Calls that are open there, as far as they were seen.
+    pub fn calls(&self) -> u64 {
+        self.calls.load(Ordering::Relaxed)
+    }
+
     /// Between the arrival of bytes and the keeping of what they told: the last time.
     pub fn lag(&self) -> Duration {
         Duration::from_millis(self.lag.load(Ordering::Relaxed))
@@ -96,6 +110,21 @@ impl Health {
     /// The longest [`Health::lag`] since the start.
     pub fn max_lag(&self) -> Duration {
         Duration::from_millis(self.max_lag.load(Ordering::Relaxed))
+    }
+
+    /// Notes a login.
+    fn note_login(&self) {
+        self.connected.store(true, Ordering::Relaxed);
+        self.logins.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Notes that the connection is over, at this time (ms since 1970); whether it was logged in.
+    fn note_lost(&self, wall: i64) -> bool {
+        let was = self.connected.swap(false, Ordering::Relaxed);
+        if was {
+            self.lost.store(wall, Ordering::Relaxed);
+        }
+        was
     }
 
     /// Notes a lag; whether it is worth a warning: the first beyond [`LAG`] after one below.

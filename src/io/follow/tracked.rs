@@ -41,6 +41,7 @@ impl Tracked {
             );
         }
         tracker.restore(Instant::now(), open);
+        health.calls.store(tracker.len() as u64, Ordering::Relaxed);
         Tracked { pbx: pbx.to_owned(), tracker, sink, health, told: Vec::new() }
     }
 
@@ -72,6 +73,7 @@ impl Tracked {
     /// Hands over what was told, with the calls as they are now.
     pub(super) async fn keep(&mut self) {
         self.take_told();
+        self.health.calls.store(self.tracker.len() as u64, Ordering::Relaxed);
         if self.told.is_empty() {
             return;
         }

@@ -8,11 +8,13 @@
 //! | `tls.rs` | which certificates are trusted |
 //! | `listener.rs` | who may connect, and how many |
 //! | `signals.rs` | reload, stop, exit codes: the program itself |
+//! | `admin.rs` | health and metrics of the running program |
 //! | `lockout.rs` | wrong codes, over a restart and until somebody clears them |
 //! | `cache.rs` | one question for many calls |
 //! | `secrecy.rs` | a code is nowhere |
 //! | `locked_store.rs` | a store that is stopped delays nobody |
 
+mod admin;
 mod cache;
 mod daemon;
 mod faults;

@@ -29,18 +29,23 @@ impl Running {
     }
 
     /// Runs a command and waits until FastAGI listens.
-    pub(super) async fn run(mut command: Command) -> Running {
+    pub(super) async fn run(command: Command) -> Running {
+        let mut running = Running::begin(command, "listening").await;
+        let address = regex::Regex::new(r#"address"?[=:]"?([0-9.]+:[0-9]+)"#).expect("a pattern");
+        let said = running.said();
+        running.address = address.captures(&said).expect("an address")[1].parse().expect("an address");
+        running
+    }
+
+    /// Runs a command and waits until it says something.
+    pub(super) async fn begin(mut command: Command, says: &str) -> Running {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("the program");
         let (tell, said) = watch::channel(String::new());
         let (out, err) = (child.stdout.take().expect("stdout"), child.stderr.take().expect("stderr"));
         listen_to(out, tell.clone());
         listen_to(err, tell);
-        let mut running =
-            Running { child: Some(child), said, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
-        running.says("listening", 1).await;
-        let address = regex::Regex::new(r#"address"?[=:]"?([0-9.]+:[0-9]+)"#).expect("a pattern");
-        let said = running.said();
-        running.address = address.captures(&said).expect("an address")[1].parse().expect("an address");
+        let running = Running { child: Some(child), said, address: SocketAddr::from(([127, 0, 0, 1], 0)) };
+        running.says(says, 1).await;
         running
     }
 
