@@ -44,6 +44,11 @@ def _encoded(**values: str) -> str:
     return urlencode(values, quote_via=quote)
 
 
+def _log(line: str) -> None:
+    """One write: lines of several calls do not mix."""
+    sys.stdout.write(line + "\n")
+
+
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
 
@@ -57,7 +62,7 @@ class Handler(BaseHTTPRequestHandler):
         self._send(200 if text else 404, text)
         # A code is a secret: it stays out of this log, too.
         shown = {key: "****" if key == "code" else value for key, value in query.items()}
-        print(f"asked {url.path} {' '.join(f'{key}={value}' for key, value in shown.items())}: {text or 404}")
+        _log(f"asked {url.path} {' '.join(f'{key}={value}' for key, value in shown.items())}: {text or 404}")
 
     def do_POST(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -66,7 +71,7 @@ class Handler(BaseHTTPRequestHandler):
             told.write(json.dumps(event) + "\n")
         # Answered when it is kept: what was not answered is told again.
         self._send(200, "")
-        print(f"told  {event['event']}: {event['callfrom']} to {event['callto']}, {event['direction']}")
+        _log(f"told  {event['event']}: {event['callfrom']} to {event['callto']}, {event['direction']}")
 
     def _send(self, status: int, text: str) -> None:
         body = text.encode()
@@ -77,7 +82,7 @@ class Handler(BaseHTTPRequestHandler):
             self.end_headers()
             self.wfile.write(body)
         except OSError:
-            print("Switchhook did not wait for this answer:")
+            _log("Switchhook did not wait for the answer to this:")
 
     def log_message(self, format: str, *args: object) -> None:
         pass
