@@ -55,11 +55,11 @@ def require_sipp() -> None:
 
 
 def _sipp(
-    folder: Path, scenario: str, *options: str | Path | int, messages: bool = True
+    folder: Path, scenario: str, *options: str | Path | int, messages: bool = True, local: str = "127.0.0.1"
 ) -> subprocess.Popen[bytes]:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "scenario.xml").write_text(scenario)
-    command = ["sipp", "-sf", "scenario.xml", "-i", "127.0.0.1", "-mi", "127.0.0.1", "-nostdin"]
+    command = ["sipp", "-sf", "scenario.xml", "-i", local, "-mi", local, "-nostdin"]
     command += ["-trace_err", "-error_file", "errors"]
     command += ["-trace_msg", "-message_file", "messages"] if messages else []
     out = (folder / "out").open("wb")
@@ -74,10 +74,17 @@ def _sipp(
 
 
 class Caller:
-    """One call, on its way from the moment this exists."""
+    """One call, on its way from the moment this exists. `hosts` are the caller's address and the PBX's."""
 
     def __init__(
-        self, folder: Path, sip_port: int, number: str, steps: tuple[Step, ...], caller: str = ALICE, identity: str = ""
+        self,
+        folder: Path,
+        sip_port: int,
+        number: str,
+        steps: tuple[Step, ...],
+        caller: str = ALICE,
+        identity: str = "",
+        hosts: tuple[str, str] = ("127.0.0.1", "127.0.0.1"),
     ) -> None:
         self.folder = folder
         ends = () if steps and steps[-1] is HANGUP else (AWAIT_HANGUP,)
@@ -86,7 +93,9 @@ class Caller:
         # A header of our own keeps SIPp from sending an empty line where there is no identity.
         options: list[str | Path | int] = ["-key", "from", caller, "-key", "identity", identity or "X-Identity: none"]
         ports: list[str | Path | int] = ["-p", free_ports(2), "-mp", free_ports(4)]
-        self._process = _sipp(folder, scenario, f"127.0.0.1:{sip_port}", "-s", number, "-m", 1, *options, *ports)
+        local, pbx = hosts
+        target = f"{pbx}:{sip_port}"
+        self._process = _sipp(folder, scenario, target, "-s", number, "-m", 1, *options, *ports, local=local)
 
     def ended_well(self, seconds: float) -> bool:
         """Whether every step of the call went as written; waits for its end."""
@@ -166,11 +175,13 @@ class Callers:
 class Callee:
     """Takes every call as its scenario says, and remembers the INVITEs; `callee` answers."""
 
-    def __init__(self, folder: Path, scenario: str = "callee", messages: bool = True) -> None:
-        self.port = free_ports(2)
+    def __init__(
+        self, folder: Path, scenario: str = "callee", messages: bool = True, local: str = "127.0.0.1", port: int | None = None
+    ) -> None:
+        self.port = port or free_ports(2)
         self._messages = folder / "messages"
         text = (HERE / "sipp" / f"{scenario}.xml").read_text()
-        self._process = _sipp(folder, text, "-p", self.port, "-mp", free_ports(4), messages=messages)
+        self._process = _sipp(folder, text, "-p", self.port, "-mp", free_ports(4), messages=messages, local=local)
         time.sleep(0.1)
         if self._process.poll() is not None:
             raise Missing(f"SIPp does not start, see {folder}")
@@ -179,11 +190,18 @@ class Callee:
         """The whole INVITEs of a case; the user part of their URI is `CASE.WHERE`."""
         if not self._messages.exists():
             return []
-        text = self._messages.read_text("utf-8", "replace")
-        wanted = re.compile(rf"^(INVITE sip:{re.escape(case)}\..*?)(?=^-{{20}}|\Z)", re.M | re.S)
-        # An INVITE that SIPp got twice counts once.
-        return list(dict.fromkeys(wanted.findall(text)))
+        return invites(self._messages.read_text("utf-8", "replace"), f"{case}.")
+
+    def is_running(self) -> bool:
+        return self._process.poll() is None
 
     def stop(self) -> None:
         self._process.kill()
         self._process.wait()
+
+
+def invites(messages: str, user: str = "") -> list[str]:
+    """The whole INVITEs in SIPp's messages to users whose names begin so."""
+    wanted = re.compile(rf"^(INVITE sip:{re.escape(user)}.*?)(?=^-{{20}}|\Z)", re.M | re.S)
+    # An INVITE that SIPp got twice counts once.
+    return list(dict.fromkeys(wanted.findall(messages)))
