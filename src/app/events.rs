@@ -154,8 +154,8 @@ impl Keeping {
 }
 
 impl EventSink for Keeping {
-    fn open_calls<'a>(&'a self, pbx: &'a str) -> Later<'a, Vec<OpenCall>> {
-        Box::pin(async move { self.store.open_calls(pbx).await.unwrap_or_default() })
+    fn open_calls(&self) -> Later<'_, Vec<(String, OpenCall)>> {
+        Box::pin(async move { self.store.open_calls().await.unwrap_or_default() })
     }
 
     fn accept(&self, batch: Batch) -> Later<'_, ()> {

@@ -32,15 +32,17 @@ pub(super) fn write(db: &Connection, call: &CallState) -> rusqlite::Result<()> {
     Ok(())
 }
 
-/// The calls of a PBX. One that cannot be read any more is left out: the comparison with the PBX finds it again.
-pub(super) fn load(db: &Connection, pbx: &str) -> rusqlite::Result<Vec<OpenCall>> {
-    let mut found = db.prepare_cached("SELECT calluniqueid, body FROM open_calls WHERE pbx = ?")?;
-    let rows = found.query_map([pbx], |row| Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?)))?;
+/// All calls, each with its PBX. One that cannot be read any more is left out: the comparison with the PBX finds it again.
+pub(super) fn load(db: &Connection) -> rusqlite::Result<Vec<(String, OpenCall)>> {
+    let mut found = db.prepare_cached("SELECT pbx, calluniqueid, body FROM open_calls")?;
+    let rows = found.query_map([], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?, row.get::<_, String>(2)?))
+    })?;
     let mut calls = Vec::new();
     for row in rows {
-        let (calluniqueid, body) = row?;
+        let (pbx, calluniqueid, body) = row?;
         match serde_json::from_str(&body) {
-            Ok(call) => calls.push(call),
+            Ok(call) => calls.push((pbx, call)),
             Err(e) => error!(pbx, calluniqueid, error = %e, "an open call cannot be read from the store"),
         }
     }

@@ -87,7 +87,7 @@ enum Change {
     Accept(Box<Acceptance>),
     Claim { now: i64, wants: Vec<Want>, reply: Option<oneshot::Sender<Claims>> },
     Made(Box<Made>),
-    OpenCalls { pbx: String, reply: Option<oneshot::Sender<Vec<OpenCall>>> },
+    OpenCalls { reply: Option<oneshot::Sender<Vec<(String, OpenCall)>>> },
 }
 
 /// What goes to the writer thread.
@@ -236,11 +236,11 @@ impl Store {
         self.shared.deliveries.notified().await;
     }
 
-    /// The calls of a PBX that were not over. Waits as long as the database cannot be read. `None`: the store has
-    /// ended.
-    pub async fn open_calls(&self, pbx: &str) -> Option<Vec<OpenCall>> {
+    /// The calls that are not over, each with the name of its PBX. Waits as long as the database cannot be read. `None`:
+    /// the store has ended.
+    pub async fn open_calls(&self) -> Option<Vec<(String, OpenCall)>> {
         let (reply, calls) = oneshot::channel();
-        self.send_surely(Change::OpenCalls { pbx: pbx.to_owned(), reply: Some(reply) }).await?;
+        self.send_surely(Change::OpenCalls { reply: Some(reply) }).await?;
         calls.await.ok()
     }
 

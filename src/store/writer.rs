@@ -294,7 +294,7 @@ impl Writer {
                     error!(subscription, why, "a subscription was paused: its receiver takes nothing");
                 }
             }
-            (Effect::OpenCalls(calls), Some(Change::OpenCalls { reply, .. })) => {
+            (Effect::OpenCalls(calls), Some(Change::OpenCalls { reply })) => {
                 if let Some(reply) = reply.take() {
                     // Whoever waited may have gone.
                     reply.send(calls).ok();
@@ -413,7 +413,7 @@ enum Effect {
     Accepted,
     Claimed(Claims),
     Made { paused: Option<(String, &'static str)> },
-    OpenCalls(Vec<OpenCall>),
+    OpenCalls(Vec<(String, OpenCall)>),
 }
 
 /// Does one change, or nothing of it. Returns how many records it is.
@@ -448,7 +448,7 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<(u64, Option<Effe
             let paused = deliveries::finish(db, made)?;
             Some(Effect::Made { paused })
         }
-        Change::OpenCalls { pbx, .. } => return Ok((0, Some(Effect::OpenCalls(calls::load(db, pbx)?)))),
+        Change::OpenCalls { .. } => return Ok((0, Some(Effect::OpenCalls(calls::load(db)?)))),
     };
     Ok((1, effect))
 }

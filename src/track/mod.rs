@@ -196,6 +196,14 @@ impl Tracker {
         self.compared = false;
     }
 
+    /// The PBX is not followed any more: every call ends now, and is told to be lost.
+    pub fn give_up(&mut self, now: Instant, wall: i64) {
+        let all: Vec<u64> = self.calls.keys().copied().collect();
+        for key in all {
+            self.finish(now, key, EndReason::Lost, wall, true);
+        }
+    }
+
     /// The PBX gives no snapshot: calls are told from what events say alone.
     pub fn no_snapshot(&mut self, now: Instant) {
         self.compared = true;

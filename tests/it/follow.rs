@@ -6,7 +6,7 @@ use std::time::Duration;
 use switchhook::config::AmiLink;
 use switchhook::io::{Batch, CallChange, EventSink, Later, Link, Links};
 use switchhook::terms::{Secret, WebhookName};
-use switchhook::track::{CallEvent, EventKind, OpenCall};
+use switchhook::track::{CallEvent, EndReason, EventKind, OpenCall};
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
@@ -110,7 +110,7 @@ pub(crate) struct Kept {
 #[derive(Default)]
 struct Keeping {
     events: Vec<CallEvent>,
-    calls: Vec<OpenCall>,
+    calls: Vec<(String, OpenCall)>,
 }
 
 impl Kept {
@@ -127,12 +127,12 @@ impl Kept {
     }
 
     pub(crate) fn open_ids(&self) -> Vec<String> {
-        self.all.borrow().calls.iter().map(|call| call.id().to_owned()).collect()
+        self.all.borrow().calls.iter().map(|(_, call)| call.id().to_owned()).collect()
     }
 }
 
 impl EventSink for Kept {
-    fn open_calls<'a>(&'a self, _: &'a str) -> Later<'a, Vec<OpenCall>> {
+    fn open_calls(&self) -> Later<'_, Vec<(String, OpenCall)>> {
         Box::pin(async { self.all.borrow().calls.clone() })
     }
 
@@ -147,9 +147,9 @@ impl EventSink for Kept {
                         CallChange::Open(call) => call.id().to_owned(),
                         CallChange::Over(id) => id.clone(),
                     };
-                    kept.calls.retain(|call| call.id() != id);
+                    kept.calls.retain(|(_, call)| call.id() != id);
                     if let CallChange::Open(call) = change {
-                        kept.calls.push(*call);
+                        kept.calls.push((batch.pbx.clone(), *call));
                     }
                 }
             });
@@ -220,6 +220,32 @@ async fn a_call_that_ended_while_the_program_was_down_has_its_end() {
     assert_eq!((&end.calluniqueid, end.seq, end.synthetic), (&id, 4, true));
     assert_eq!(kept.open_ids(), [""; 0]);
     links.stop().await;
+}
+
+/// What no link leads to any more ends: when a reload removes the link, and when the program starts without it.
+#[tokio::test]
+async fn calls_of_a_pbx_that_is_not_followed_any_more_have_their_end() {
+    for reloaded in [true, false] {
+        let (manager, kept) = (Manager::start().await, Kept::new());
+        let mut links = Links::new(kept.clone());
+        links.set(vec![manager.link("right")]);
+        let mut peer = manager.logged_in(&[]).await;
+        peer.play("answered_callee_hangs.txt", "Event: BridgeLeave").await;
+        kept.wait_for(EventKind::Connected, 1).await;
+        if !reloaded {
+            let (stopped, goodbye) =
+                tokio::join!(links.stop(), peer.answer("Logoff", "Response: Goodbye\r\n"));
+            drop((stopped, goodbye));
+            assert_eq!(kept.open_ids().len(), 1);
+            links = Links::new(kept.clone());
+        }
+        links.set(Vec::new());
+        let events = kept.wait_for(EventKind::Cdr, 1).await;
+        let end = events.iter().find(|e| e.event == EventKind::Disconnected).expect("its end");
+        assert_eq!((end.reason, end.synthetic, &*end.pbx), (Some(EndReason::Lost), true, "main"));
+        assert_eq!(kept.open_ids(), [""; 0]);
+        links.stop().await;
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! All links of a configuration: started, changed and stopped together.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use super::follower::{Means, Peer, follow};
+use super::tracked::Tracked;
 use super::{EventSink, Health, Wanted};
 use crate::asterisk::ami;
 use crate::config::{AmiLink, EslLink};
@@ -96,6 +98,9 @@ impl Links {
             let (sink, wanted) = (self.sink.clone(), self.wanted.clone());
             self.running.push(start(link, before, sink, wanted));
         }
+        let left = gone.into_iter().map(|running| running.task).collect();
+        let followed = self.running.iter().map(|running| running.link.name().to_owned()).collect();
+        tokio::spawn(end_calls_of_others(left, followed, self.sink.clone()));
     }
 
     /// How the links do.
@@ -131,6 +136,26 @@ impl Links {
                 running.task.abort();
             }
         }
+    }
+}
+
+/// Ends the calls of PBXs that no link leads to any more: those that were just left, once their followers have kept what
+/// they had seen, and those that a configuration of before this start named.
+async fn end_calls_of_others(
+    left: Vec<JoinHandle<()>>,
+    followed: BTreeSet<String>,
+    sink: Arc<dyn EventSink>,
+) {
+    for follower in left {
+        // One that panicked has nothing more to keep.
+        follower.await.ok();
+    }
+    let open = sink.open_calls().await;
+    let others: BTreeSet<String> =
+        open.into_iter().map(|(pbx, _)| pbx).filter(|pbx| !followed.contains(pbx)).collect();
+    for pbx in others {
+        tracing::warn!(pbx, "this PBX is not followed any more: its open calls are told to be lost");
+        Tracked::restore(&pbx, &[], sink.clone(), Arc::default()).await.give_up().await;
     }
 }
 

@@ -56,8 +56,8 @@ pub type Later<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Where events go.
 pub trait EventSink: Send + Sync {
-    /// The calls of a PBX that were open when the program ended.
-    fn open_calls<'a>(&'a self, pbx: &'a str) -> Later<'a, Vec<OpenCall>>;
+    /// The calls that are not over, as far as they are kept, each with the name of its PBX.
+    fn open_calls(&self) -> Later<'_, Vec<(String, OpenCall)>>;
 
     /// Keeps events and open calls in one transaction. Done when they are kept; as long as that takes, the link's queue
     /// waits.

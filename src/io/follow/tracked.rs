@@ -32,7 +32,8 @@ impl Tracked {
         health: Arc<Health>,
     ) -> Tracked {
         let mut tracker = Tracker::new(pbx, Trunks::new(trunks));
-        let open = sink.open_calls(pbx).await;
+        let mut open = sink.open_calls().await;
+        open.retain(|(of, _)| of == pbx);
         if !open.is_empty() {
             tracing::info!(
                 pbx,
@@ -40,7 +41,7 @@ impl Tracked {
                 "calls were open at the last stop: the PBX will be asked"
             );
         }
-        tracker.restore(Instant::now(), open);
+        tracker.restore(Instant::now(), open.into_iter().map(|(_, call)| call));
         health.calls.store(tracker.len() as u64, Ordering::Relaxed);
         Tracked { pbx: pbx.to_owned(), tracker, sink, health, told: Vec::new() }
     }
@@ -108,6 +109,12 @@ impl Tracked {
                 }
             }
         }
+    }
+
+    /// Gives up every call: nobody will ever see its end.
+    pub(super) async fn give_up(&mut self) {
+        self.tracker.give_up(Instant::now(), wall_ms());
+        self.keep().await;
     }
 
     /// Tells what was seen and would have been told in a moment.
