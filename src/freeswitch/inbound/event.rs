@@ -79,10 +79,7 @@ fn left_behind(said: Said<'_>, info: &ChannelInfo) -> Option<ChannelEvent> {
     let transferer = bare(&left);
     if !other.is_empty() {
         let elsewhere = other != info.unique_id && other != left;
-        return elsewhere.then(|| ChannelEvent::AttendedTransfer {
-            transferer,
-            consultation: bare(&other),
-        });
+        return elsewhere.then(|| ChannelEvent::AttendedTransfer { transferer, consultation: bare(&other) });
     }
     // `inline` is no extension that anybody dialled, but applications: the music before a transfer is complete.
     let by_dialplan =
@@ -102,14 +99,11 @@ fn transfers(said: Said<'_>, info: &ChannelInfo) -> Option<ChannelEvent> {
             let extension = destination.strip_prefix("blind:").unwrap_or(who).to_owned();
             Some(ChannelEvent::BlindTransfer { transferer: info.clone(), extension })
         }
-        "att" if !called => Some(ChannelEvent::AttendedTransfer {
-            transferer: info.clone(),
-            consultation: bare(who),
-        }),
-        // While the target rings.
-        "satt" => {
-            Some(ChannelEvent::AttendedTransfer { transferer: bare(who), consultation: info.clone() })
+        "att" if !called => {
+            Some(ChannelEvent::AttendedTransfer { transferer: info.clone(), consultation: bare(who) })
         }
+        // While the target rings.
+        "satt" => Some(ChannelEvent::AttendedTransfer { transferer: bare(who), consultation: info.clone() }),
         _ => None,
     }
 }

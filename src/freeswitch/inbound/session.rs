@@ -3,13 +3,9 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 
-use crate::freeswitch::esl::{
-    EncodeError, Event, Message, PacketError, PacketReader, Reply, command, login,
-};
+use crate::freeswitch::esl::{EncodeError, Event, Message, PacketError, PacketReader, Reply, command, login};
 use crate::terms::Secret;
-use crate::track::{
-    self, ChannelInfo, Due, MAX_CHANNELS, STEP, SessionOutput, Upkeep, VariableNames,
-};
+use crate::track::{self, ChannelInfo, Due, MAX_CHANNELS, STEP, SessionOutput, Upkeep, VariableNames};
 
 use super::event::channel_events;
 use super::list::{ListError, bridges, channels};
