@@ -52,6 +52,7 @@ fn write_summary(out: &mut impl Write, path: &str, config: &Config) -> io::Resul
     }
     for link in &config.asterisk {
         writeln!(out, "follows    asterisk {} at {}", link.name, link.address)?;
+        writeln!(out, "           its manager.conf needs: channelvars = {}", channel_variables(config))?;
     }
     for link in &config.freeswitch {
         writeln!(out, "follows    freeswitch {} at {}", link.name, link.address)?;
@@ -77,6 +78,17 @@ fn write_summary(out: &mut impl Write, path: &str, config: &Config) -> io::Resul
         write_subscription(out, plan.subscription())?;
     }
     Ok(())
+}
+
+/// What Asterisk must put into its events: what the shipped `manager.conf` has, and what the subscriptions name.
+fn channel_variables(config: &Config) -> String {
+    let mut names = vec!["WEBHOOK_CALL", "MIXMONITOR_FILENAME"];
+    for name in config.subscriptions.values().flat_map(|plan| plan.subscription().pbx_variables()) {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(",")
 }
 
 fn write_subscription(out: &mut impl Write, subscription: &Subscription) -> io::Result<()> {

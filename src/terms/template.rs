@@ -298,7 +298,7 @@ fn parse_value(inside: &str, offset: usize, place: Place) -> Result<Part, Vec<Te
         let problem = if name == Variable::Code.name() && place == (Place::CallerName { code: false }) {
             "{code} is a secret and cannot be shown as a name; a menu choice can: ivr.secret = false"
                 .to_owned()
-        } else if Variable::holds_digits(name) {
+        } else if name.strip_prefix("var.").is_some_and(Variable::holds_digits) {
             format!("{{{name}}} holds what callers type, and that is told to nobody")
         } else {
             let mut known: Vec<&str> = Variable::known(place).map(Variable::name).collect();
@@ -377,6 +377,16 @@ mod tests {
         fn numbers(&self) -> &Numbers {
             &self.0
         }
+    }
+
+    #[test]
+    fn what_callers_type_cannot_be_named() {
+        for name in ["var.digits_dialed", "var.DIGITS_DIALED", "var.switchhook_digits"] {
+            let errors = Template::parse(&format!("x={{{name}}}"), Place::Event).expect_err(name);
+            assert_eq!(errors.len(), 1);
+            assert!(errors[0].problem.contains("what callers type"), "{}", errors[0].problem);
+        }
+        assert!(Template::parse("x={var.crm_ticket}", Place::Event).is_ok());
     }
 
     #[test]

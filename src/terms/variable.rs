@@ -124,9 +124,8 @@ impl Variable {
         Self::ALL.iter().filter(fits).map(|(variable, _)| variable)
     }
 
-    /// Whether it is a variable of a PBX in which the digits are that a caller typed: `var.NAME` or the name itself.
+    /// Whether it is a variable of a PBX in which the digits are that a caller typed.
     pub(super) fn holds_digits(name: &str) -> bool {
-        let name = name.strip_prefix("var.").unwrap_or(name);
         OF_TYPED_DIGITS.iter().any(|known| known.eq_ignore_ascii_case(name))
     }
 

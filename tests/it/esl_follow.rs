@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use switchhook::freeswitch::esl::login;
-use switchhook::freeswitch::inbound::{Account, Lost, Output, Session, Warning};
+use switchhook::freeswitch::inbound::{Account, EVENTS, Lost, Output, Session};
 use switchhook::terms::Secret;
 use switchhook::track::{ChannelEvent, Session as _};
 
@@ -153,9 +153,22 @@ fn what_is_not_permitted_is_named() {
     );
     assert!(events.contains("esl-allowed-events") && events.contains("poor@switchhook"), "{events}");
     assert!(list.contains("add show to its esl-allowed-api"), "{list}");
-    assert!(
-        !said.iter().any(|o| matches!(o, Output::Warning(Warning::NoSnapshot { place }) if place.is_empty()))
-    );
+}
+
+/// The account that is shipped may have exactly what the session asks for.
+#[test]
+fn the_shipped_account_has_the_events_that_are_wanted() {
+    let path = tests_folder().join("../contrib/freeswitch/directory_switchhook.xml");
+    let file = std::fs::read_to_string(path).expect("the account");
+    let value = |name: &str| {
+        let behind = file.split(&format!("name=\"{name}\" value=\"")).nth(1).unwrap_or_default();
+        behind.split('"').next().unwrap_or_default()
+    };
+    let wanted: Vec<&str> = EVENTS.iter().map(|(name, _)| *name).collect();
+    assert_eq!(value("esl-allowed-events").split(' ').collect::<Vec<_>>(), wanted);
+    assert_eq!((value("esl-allowed-api"), value("esl-password")), ("show", SECRET));
+    // FreeSWITCH lets anybody register as a user without a SIP password (measured).
+    assert_eq!(value("allow-empty-password"), "false");
 }
 
 #[test]

@@ -28,8 +28,8 @@ pub(super) fn channel(said: Said<'_>, wanted: &VariableNames) -> Option<ChannelI
     let name = cut(&said.get("Channel-Name"), MAX_TEXT);
     let outbound = is_outbound(said);
     let caller = said.caller();
-    let own_user = if outbound { "variable_dialed_user" } else { "variable_user_name" };
-    let own_user = said.get(own_user);
+    // `dialed_user` changes when the leg itself dials on (measured).
+    let own_user = said.first(&[if outbound { "" } else { "variable_user_name" }, "Channel-Presence-ID"]);
     let number = if outbound { called_as(said) } else { caller_number(said, &caller.shown_number()) };
     let variable = |name: &str| {
         let value = said.0.variable(name).filter(|value| !value.is_empty())?;
@@ -38,7 +38,7 @@ pub(super) fn channel(said: Said<'_>, wanted: &VariableNames) -> Option<ChannelI
     Some(ChannelInfo {
         linked_id: cut(&linked_id(said), MAX_TEXT),
         kind: kind(&name, &unique_id, &said.get("variable_other_loopback_leg_uuid")),
-        extension: if own_user.is_empty() { phone(&name).to_owned() } else { cut(&own_user, MAX_TEXT) },
+        extension: extension(&name, &own_user),
         name,
         unique_id,
         number: cut(&number, MAX_TEXT),
@@ -65,7 +65,7 @@ pub(super) fn other_leg(said: Said<'_>, with: &ChannelInfo) -> Option<ChannelInf
     (!unique_id.is_empty()).then(|| ChannelInfo {
         linked_id: with.unique_id.clone(),
         kind: kind(&name, &unique_id, ""),
-        extension: phone(&name).to_owned(),
+        extension: extension(&name, ""),
         name,
         unique_id,
         number: cut(&number, MAX_TEXT),
@@ -130,8 +130,14 @@ pub(super) fn kind(name: &str, unique_id: &str, other_half: &str) -> Kind {
     }
 }
 
+/// The phone: the user of the directory, `201@pbx.example.com`, where there is one, else what the channel's name says.
+pub(super) fn extension(name: &str, user: &str) -> String {
+    let user = user.split_once('@').map_or(user, |(user, _)| user);
+    cut(if user.is_empty() { phone(name) } else { user }, MAX_TEXT)
+}
+
 /// `201` of `sofia/internal/201@192.0.2.7:5060`.
-pub(super) fn phone(name: &str) -> &str {
+fn phone(name: &str) -> &str {
     let last = name.rsplit_once('/').map_or(name, |(_, last)| last);
     let user = last.split_once('@').map_or(last, |(user, _)| user);
     match name.starts_with("loopback/") {

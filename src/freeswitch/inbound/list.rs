@@ -2,7 +2,7 @@
 
 use serde::Deserialize;
 
-use super::channel::{MAX_TEXT, cut, kind, phone};
+use super::channel::{MAX_TEXT, cut, extension, kind};
 use crate::terms::Number;
 use crate::track::ChannelInfo;
 
@@ -23,6 +23,7 @@ struct Channel {
     dest: String,
     call_uuid: String,
     accountcode: String,
+    presence_id: String,
     initial_cid_name: String,
     initial_cid_num: String,
     initial_dest: String,
@@ -59,7 +60,7 @@ fn info(row: Channel) -> ChannelInfo {
     let named = row.initial_cid_name != row.initial_cid_num;
     ChannelInfo {
         kind: kind(&row.name, &row.uuid, ""),
-        extension: cut(phone(&row.name), MAX_TEXT),
+        extension: extension(&row.name, &row.presence_id),
         name: cut(&row.name, MAX_TEXT),
         unique_id: cut(&row.uuid, MAX_TEXT),
         linked_id: cut(&row.call_uuid, MAX_TEXT),
