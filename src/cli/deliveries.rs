@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 
+use super::actor::actor;
 use super::explain::{columns, json, print};
 use super::place::Place;
 use super::transcript::{clean, date};
@@ -152,7 +153,7 @@ fn text(action: &Action, store: &Path) -> Result<String, NotFound> {
             if filter.ids.is_empty() && filter.state.is_none() {
                 filter.state = Some(DeliveryState::Exhausted);
             }
-            let count = retry_deliveries(store, &filter)?;
+            let count = retry_deliveries(store, &filter, &actor())?;
             Ok(change.say(
                 count,
                 "retried",
@@ -160,7 +161,7 @@ fn text(action: &Action, store: &Path) -> Result<String, NotFound> {
             ))
         }
         Action::Cancel(change) => {
-            let count = cancel_deliveries(store, &change.filter(store)?)?;
+            let count = cancel_deliveries(store, &change.filter(store)?, &actor())?;
             Ok(change.say(count, "cancelled", "were stopped."))
         }
     }

@@ -5,14 +5,22 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
+use rustix::process::Signal;
+use serde_json::Value;
+
 use super::running::{Running, configure, ended};
-use super::web::{Act, Web, ok};
+use super::web::{Act, Saw, Web, ok};
 use crate::program::{Said, command};
 
 /// `switchhook subscription …`, with this on its standard input.
 async fn subscription(folder: &Path, args: &[&str], text: &str) -> Said {
-    let args = [&["subscription"], args, &["--config", "config.toml"]].concat();
-    let mut command = command(folder, &args);
+    by("root", folder, &[&["subscription"], args].concat(), text).await
+}
+
+/// A command that somebody gives.
+async fn by(person: &str, folder: &Path, args: &[&str], text: &str) -> Said {
+    let mut command = command(folder, &[args, &["--config", "config.toml"]].concat());
+    command.env("SUDO_USER", person);
     let text = text.to_owned();
     // The web server runs on this thread.
     let said = tokio::task::spawn_blocking(move || {
@@ -65,7 +73,7 @@ async fn what_is_put_into_the_store_is_told_until_it_is_taken_out_and_the_file_w
 
     // The file has one of this name: that one is told.
     configure(folder.path(), &crm(&web, "/of-the-file"));
-    daemon.signal(rustix::process::Signal::HUP);
+    daemon.signal(Signal::HUP);
     daemon.says("that one is hidden by the file", 1).await;
     tested("/of-the-file").await;
     let list = said(&["list"], "").await.stdout;
@@ -120,5 +128,94 @@ async fn what_is_in_the_file_is_changed_there() {
         (Some(1), true),
         "{missing:?}"
     );
+    daemon.stop().await;
+}
+
+/// The changes that were told there: who did what to what.
+fn told(web: &Web, path: &str) -> Vec<String> {
+    let start = format!("POST {path} ");
+    let changes = web.asked().into_iter().filter_map(|asked| asked.strip_prefix(&start).map(str::to_owned));
+    let words = |body: String| {
+        let body: Value = serde_json::from_str(&body).expect("JSON");
+        assert_eq!(body["event"], "user", "{body}");
+        let word = |key: &str| body[key].as_str().expect("a text").to_owned();
+        ["actor", "action", "object", "object_name"].map(word).join(" ")
+    };
+    changes.map(words).collect()
+}
+
+#[tokio::test]
+async fn what_people_change_is_told_once_to_who_subscribed() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let web = Web::answering(vec![Act::Send(ok(""))]).await;
+    let audit = |name: &str, more: &str| {
+        let url = web.url(&format!("/{name}"));
+        format!("[subscription.{name}]\nevents = [\"user\"]\nmethod = \"POST\"\nurl = \"{url}\"\n{more}\n")
+    };
+    let file = audit("audit", "") + &audit("bob", "restrict.people = [\"bob\"]");
+    let daemon = Running::start(folder.path(), &file).await;
+    daemon.says("the store is open", 1).await;
+    daemon.stop().await;
+
+    // Changed while no daemon runs: told at the next start.
+    let said = async |person: &str, args: &[&str], text: &str| {
+        let said = by(person, folder.path(), args, text).await;
+        assert_eq!(said.code, Some(0), "{args:?} {said:?}");
+    };
+    let mut wanted: Vec<&str> = Vec::new();
+    said("anna", &["subscription", "put"], &crm(&web, "/crm")).await;
+    said("anna", &["subscription", "put"], &crm(&web, "/crm")).await;
+    let daemon = Running::start(folder.path(), &file).await;
+    let mut is_told = async |more: &[&'static str]| {
+        wanted.extend(more);
+        web.until(
+            wanted.len(),
+            |saw| matches!(saw, Saw::Asked(_, asked) if asked.starts_with("POST /audit ")),
+        )
+        .await;
+        // Those of one moment are told side by side.
+        let (mut told, mut wanted) = (told(&web, "/audit"), wanted.clone());
+        told.sort_unstable();
+        wanted.sort_unstable();
+        assert_eq!(told, wanted);
+    };
+    is_told(&["anna created subscription crm"]).await;
+    said("bob", &["subscription", "put"], &crm(&web, "/other")).await;
+    is_told(&["bob changed subscription crm"]).await;
+    said("anna", &["subscription", "pause", "crm"], "").await;
+    said("anna", &["subscription", "pause", "crm"], "").await;
+    said("anna", &["subscription", "resume", "crm"], "").await;
+    is_told(&["anna paused subscription crm", "anna enabled subscription crm"]).await;
+    said("anna", &["subscription", "test", "crm"], "").await;
+    said("anna", &["deliveries", "retry", "--subscription", "crm", "--status", "delivered"], "").await;
+    is_told(&["anna replayed deliveries crm"]).await;
+    said("anna", &["lockout", "clear"], "").await;
+    is_told(&["anna deleted lockout all"]).await;
+    said("anna", &["subscription", "remove", "crm"], "").await;
+    is_told(&["anna deleted subscription crm"]).await;
+
+    // The file.
+    let link = "[asterisk.main]\nami = \"127.0.0.1:1\"\nsecret = \"a\"\n";
+    let hook = |more: &str| format!("[webhook.vip]\nurl = \"http://127.0.0.1:1/\"\n{more}\n");
+    let reload = |text: &str| {
+        configure(folder.path(), text);
+        daemon.signal(Signal::HUP);
+    };
+    reload(&format!("{file}{link}{}", hook("")));
+    is_told(&["file created webhook vip", "file created link main"]).await;
+    let text = format!("{file}{}{}", link.replace("\"a\"", "\"b\""), hook("enabled = false"));
+    reload(&text);
+    is_told(&["file paused webhook vip", "file changed link main"]).await;
+    reload(&format!("{file}{}", hook("timeout = \"3s\"")));
+    is_told(&["file changed webhook vip", "file enabled webhook vip", "file deleted link main"]).await;
+    reload(&audit("audit", ""));
+    is_told(&["file deleted webhook vip", "file deleted subscription bob"]).await;
+    assert_eq!(told(&web, "/bob"), ["bob changed subscription crm"]);
+    daemon.stop().await;
+
+    // Nothing is told again.
+    let daemon = Running::start(folder.path(), &audit("audit", "")).await;
+    said("carl", &["lockout", "clear", "--webhook", "vip"], "").await;
+    is_told(&["carl deleted lockout vip"]).await;
     daemon.stop().await;
 }
