@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use tokio_rustls::rustls;
 
 use crate::config::{Config, parse_stored};
-use crate::delivery::{Attempts, Delivery, Subscriptions};
+use crate::delivery::{ATTEMPT_TIME, Attempts, Delivery, Subscriptions};
 use crate::io::{Batch, CallChange, EventSink, Later, LinkHealth, Links};
 use crate::store::{Acceptance, CallState, Definition, NewEvent, Store, Untold};
 use crate::terms::{Event, UserEvent, WebhookName};
@@ -131,6 +131,7 @@ fn subscriptions(config: &Config) -> Subscriptions {
         plans: config.subscriptions.clone(),
         numbers: (*config.numbers).clone(),
         policy: Arc::new(Policy::new(config.egress.deny.clone(), config.egress.allow.clone())),
+        attempt_time: ATTEMPT_TIME,
         enabled: config.subscriptions_enabled,
     }
 }

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use serde_json::Value;
 
 use super::running::{Running, configure, ended};
-use super::web::{Act, Saw, Web, ok};
+use super::web::{Act, Saw, Web, ok, with};
 use crate::program::{Said, command};
 
 /// `switchhook subscription …`, with this on its standard input.
@@ -217,5 +217,26 @@ async fn what_people_change_is_told_once_to_who_subscribed() {
     let daemon = Running::start(folder.path(), &audit("audit", "")).await;
     said("carl", &["lockout", "clear", "--webhook", "vip"], "").await;
     is_told(&["carl deleted lockout vip"]).await;
+    daemon.stop().await;
+}
+
+#[tokio::test]
+async fn a_receiver_that_is_gone_pauses_its_subscription_with_an_alarm() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let gone = Web::answering(vec![Act::Send(with("410 Gone", "", ""))]).await;
+    let daemon = Running::start(folder.path(), &crm(&gone, "/")).await;
+    daemon.says("the store is open", 1).await;
+    let tested = subscription(folder.path(), &["test", "crm"], "").await;
+    assert!(tested.stdout.starts_with("crm did not take it: http_status (HTTP 410)"), "{tested:?}");
+    daemon
+        .says(
+            "ERROR a subscription was paused: its receiver takes nothing subscription=\"crm\" why=\"gone\"",
+            1,
+        )
+        .await;
+    let list = subscription(folder.path(), &["list"], "").await.stdout;
+    let row: Vec<&str> = list.lines().nth(1).expect("a row").split_whitespace().collect();
+    assert_eq!((&row[..4], row.last()), (&["crm", "file", "paused", "(gone)"][..], Some(&"1")), "{list}");
+    assert_eq!(gone.asked(), ["GET /"]);
     daemon.stop().await;
 }
