@@ -5,12 +5,13 @@ use std::io::Write;
 use std::path::Path;
 use std::process::Stdio;
 
+use regex::Regex;
 use rustix::process::Signal;
 use serde_json::Value;
 
 use super::running::{Running, configure, ended};
 use super::web::{Act, Saw, Web, ok, with};
-use crate::program::{Said, command};
+use crate::program::{Said, command, normalised};
 
 /// `switchhook subscription …`, with this on its standard input.
 async fn subscription(folder: &Path, args: &[&str], text: &str) -> Said {
@@ -238,5 +239,39 @@ async fn a_receiver_that_is_gone_pauses_its_subscription_with_an_alarm() {
     let row: Vec<&str> = list.lines().nth(1).expect("a row").split_whitespace().collect();
     assert_eq!((&row[..4], row.last()), (&["crm", "file", "paused", "(gone)"][..], Some(&"1")), "{list}");
     assert_eq!(gone.asked(), ["GET /"]);
+    daemon.stop().await;
+}
+
+/// docs/commands.md, played: each command of it, in its order, prints what stands below it.
+#[tokio::test]
+async fn the_commands_print_what_their_documentation_shows() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/commands.md");
+    let docs = fs::read_to_string(docs).expect("docs/commands.md");
+    let folder = tempfile::tempdir().expect("a folder");
+    let web = Web::answering(vec![Act::Send(ok("ok"))]).await;
+    let toml = Regex::new("(?s)```toml\n(.*?)```").expect("a pattern");
+    let crm =
+        toml.captures(&docs).expect("a definition")[1].replace("127.0.0.1:8000", &web.address.to_string());
+    fs::write(folder.path().join("crm.toml"), crm).expect("a file");
+    let link = "[asterisk.main]\nami = \"127.0.0.1:1\"\nsecret = \"a\"\ntrunks = [\"PJSIP/t-*\"]\n";
+    let daemon = Running::start(folder.path(), link).await;
+    daemon.says("the store is open", 1).await;
+
+    let block = Regex::new("(?s)```sh\nswitchhook ([^\n]+)\n```\n\n```text\n(.*?)```").expect("a pattern");
+    let id = Regex::new("[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}").expect("a pattern");
+    let millis = Regex::new(r"\b\d{13}\b|switchhook/[\d.]+|\d\.\d{3} s").expect("a pattern");
+    let plain = |text: &str| millis.replace_all(&normalised(text), "N").into_owned();
+    let mut last = String::new();
+    let mut played = 0;
+    for found in block.captures_iter(&docs) {
+        let line = id.replace_all(&found[1], &last).into_owned();
+        let args: Vec<&str> = line.split(' ').collect();
+        let said = by("root", folder.path(), &args, "").await;
+        assert_eq!((said.code, said.stderr.as_str()), (Some(0), ""), "{line}");
+        assert_eq!(plain(&said.stdout), plain(&found[2]), "{line}");
+        last = id.find(&said.stdout).map_or(last, |id| id.as_str().to_owned());
+        played += 1;
+    }
+    assert_eq!(played, 9);
     daemon.stop().await;
 }
