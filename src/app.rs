@@ -1,5 +1,6 @@
 //! Configuration to running tasks: the only place where all layers meet.
 
+mod changes;
 mod events;
 
 use std::net::SocketAddr;
@@ -7,13 +8,15 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use self::changes::changes;
 use self::events::Events;
 use crate::admin::{Admin, Watched};
+use crate::clock::wall_ms;
 use crate::config::Config;
 use crate::guard::Lockout;
 use crate::io::{Admission, Answers, Hook, Keeper, Listener, Registry, Shared, start_workers, tls_settings};
 use crate::metrics::CallCounts;
-use crate::store::{Definition, Store};
+use crate::store::{Definition, Store, Untold};
 use crate::terms::{Journal, Pbx, WebhookName};
 use crate::webhook::{Plan, Policy};
 
@@ -28,6 +31,8 @@ pub struct App {
     shared: Arc<Shared>,
     /// What it started with: listeners and store are still these.
     config: Config,
+    /// What it was told last.
+    current: Config,
     addresses: Vec<(Pbx, SocketAddr)>,
     workers: Vec<JoinHandle<()>>,
     tls: Arc<tokio_rustls::rustls::ClientConfig>,
@@ -81,7 +86,8 @@ impl App {
         let shared = Arc::new(Shared::new(registry(&config, None), keeper));
         let threads = std::thread::available_parallelism().map_or(1, usize::from);
         let workers = start_workers(&shared, &listeners, &tls, threads).map_err(StartError::Worker)?;
-        Ok(App { shared, config, addresses, workers, tls, calls, events: None, admin: None })
+        let current = config.clone();
+        Ok(App { shared, config, current, addresses, workers, tls, calls, events: None, admin: None })
     }
 
     /// Follows the configured PBXs and tells who subscribed. On the current tokio runtime, beside the calls' workers.
@@ -96,6 +102,13 @@ impl App {
     pub fn define(&mut self, definitions: &[Definition]) {
         if let Some(events) = &mut self.events {
             events.define(definitions);
+        }
+    }
+
+    /// Tells whoever subscribed what people have changed.
+    pub fn tell_changes(&self, untold: Vec<Untold>) {
+        if let Some(events) = &self.events {
+            events.tell_changes(untold);
         }
     }
 
@@ -155,8 +168,9 @@ impl App {
         self.shared.registry.store(Arc::new(registry(config, Some(&before))));
         self.calls.set(config.webhooks.keys());
         if let Some(events) = &mut self.events {
-            events.reload(config);
+            events.reload(config, changes(&self.current, config, wall_ms()));
         }
+        self.current = config.clone();
         Ok(self.config.needs_restart(config))
     }
 

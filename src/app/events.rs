@@ -9,10 +9,10 @@ use tokio::sync::watch;
 use tokio_rustls::rustls;
 
 use crate::config::{Config, parse_stored};
-use crate::delivery::{Attempts, Delivery, Subscriptions};
+use crate::delivery::{ATTEMPT_TIME, Attempts, Delivery, Subscriptions};
 use crate::io::{Batch, CallChange, EventSink, Later, Link, LinkHealth, Links};
-use crate::store::{Acceptance, CallState, Definition, NewEvent, Store};
-use crate::terms::{Event, WebhookName};
+use crate::store::{Acceptance, CallState, Definition, NewEvent, Store, Untold};
+use crate::terms::{Event, UserEvent, WebhookName};
 use crate::track::{OpenCall, VariableNames};
 use crate::webhook::{EventPlan, Policy};
 
@@ -54,12 +54,13 @@ impl Events {
         Ok(Events { keeping, from_file, stored: None, links, healths, delivery })
     }
 
-    /// Follows and tells what a newer configuration says.
-    pub(super) fn reload(&mut self, config: &Config) {
+    /// Follows and tells what a newer configuration says, and tells its changes.
+    pub(super) fn reload(&mut self, config: &Config, changes: Vec<UserEvent>) {
         self.from_file = subscriptions(config);
         self.tell_whom();
         self.links.set(followed(config));
         self.healths.store(Arc::new(self.links.healths()));
+        self.note_changes(changes);
     }
 
     /// Tells also whom the store's definitions name.
@@ -69,6 +70,28 @@ impl Events {
         }
         self.stored = Some(definitions.iter().filter_map(plan).collect());
         self.tell_whom();
+    }
+
+    /// Tells what people have changed, in order.
+    pub(super) fn tell_changes(&self, untold: Vec<Untold>) {
+        let keeping = self.keeping.clone();
+        tokio::spawn(async move {
+            let subscriptions = keeping.subscriptions().await?;
+            for Untold { id, event } in untold {
+                let event = Event::User(event);
+                let to = subscriptions.recipients(&event);
+                keeping.store.tell(id, NewEvent { event, to }).await?;
+            }
+            Some(())
+        });
+    }
+
+    /// Writes down what a newer file has changed: it is told as what people change by the command line.
+    fn note_changes(&self, changes: Vec<UserEvent>) {
+        let store = self.keeping.store.clone();
+        if !changes.is_empty() {
+            tokio::spawn(async move { store.note(changes).await });
+        }
     }
 
     /// Puts the file's subscriptions and the store's together. Where both have a name the file wins.
@@ -121,6 +144,7 @@ fn subscriptions(config: &Config) -> Subscriptions {
         plans: config.subscriptions.clone(),
         numbers: (*config.numbers).clone(),
         policy: Arc::new(Policy::new(config.egress.deny.clone(), config.egress.allow.clone())),
+        attempt_time: ATTEMPT_TIME,
         enabled: config.subscriptions_enabled,
     }
 }

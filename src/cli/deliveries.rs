@@ -7,6 +7,7 @@ use clap::builder::PossibleValuesParser;
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, civil};
 
+use super::actor::actor;
 use super::explain::{columns, json, print};
 use super::place::Place;
 use super::transcript::{clean, date};
@@ -152,16 +153,13 @@ fn text(action: &Action, store: &Path) -> Result<String, NotFound> {
             if filter.ids.is_empty() && filter.state.is_none() {
                 filter.state = Some(DeliveryState::Exhausted);
             }
-            let count = retry_deliveries(store, &filter)?;
-            Ok(change.say(
-                count,
-                "retried",
-                "are tried again. A running daemon notices within about a second.",
-            ))
+            let count = retry_deliveries(store, &filter, &actor())?;
+            let what = "tried again. A running daemon notices within about a second";
+            Ok(change.say(count, "retried", what))
         }
         Action::Cancel(change) => {
-            let count = cancel_deliveries(store, &change.filter(store)?)?;
-            Ok(change.say(count, "cancelled", "were stopped."))
+            let count = cancel_deliveries(store, &change.filter(store)?, &actor())?;
+            Ok(change.say(count, "cancelled", "stopped"))
         }
     }
 }
@@ -176,8 +174,10 @@ impl Change {
     fn say(&self, count: usize, key: &str, what: &str) -> String {
         if self.json {
             json(&serde_json::json!({ key: count }))
+        } else if count == 1 {
+            format!("1 delivery is {what}.\n")
         } else {
-            format!("{count} deliveries {what}\n")
+            format!("{count} deliveries are {what}.\n")
         }
     }
 }
@@ -222,7 +222,10 @@ fn shown(delivery: &Delivery, event: &str, attempts: &[Attempt], zone: &TimeZone
     let Delivery { id, subscription, event: kind, calluniqueid, seq, .. } = delivery;
     let mut lines = vec![
         format!("Delivery {id}: {} to {}, {}", kind, clean(subscription), delivery.state.as_str()),
-        format!("Call {}, event {seq}, accepted {}", clean(calluniqueid), date(delivery.accepted, zone)),
+        match calluniqueid.as_str() {
+            "" => format!("Accepted {}", date(delivery.accepted, zone)),
+            call => format!("Call {}, event {seq}, accepted {}", clean(call), date(delivery.accepted, zone)),
+        },
     ];
     lines.extend(delivery.due.map(|due| format!("Next attempt {}", date(due, zone))));
     lines.extend(delivery.expires.map(|at| format!("Too late from {}", date(at, zone))));

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::actor::actor;
 use super::explain::{columns, json, print};
 use super::place::Place;
 use super::transcript::{clean, date};
@@ -135,7 +136,7 @@ fn judge(failures: &Failures, rule: Option<&LockoutRule>, now: i64) -> Option<Li
 }
 
 fn clear(which: &Which, store: &Path) -> Result<String, OpenError> {
-    let cleared = clear_lockouts(store, which.webhook.as_deref(), which.caller().as_deref())?;
+    let cleared = clear_lockouts(store, which.webhook.as_deref(), which.caller().as_deref(), &actor())?;
     Ok(if which.json {
         json(&serde_json::json!({ "cleared": cleared }))
     } else {

@@ -181,6 +181,7 @@ fn take_notice(app: &mut App, notice: Notice) {
         Notice::Defined(definitions) => {
             app.define(&definitions);
         }
+        Notice::Changed(untold) => app.tell_changes(untold),
         Notice::Loaded(codes) => {
             let wall = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
             let mut restored = 0;

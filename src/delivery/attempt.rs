@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use uuid::Uuid;
 
-use super::{ATTEMPT_TIME, Subscriptions, wall_ms};
+use super::{Subscriptions, wall_ms};
 use crate::io::Http;
 use crate::store::{Claimed, Made, Next};
 use crate::webhook::schedule::{self, Verdict};
@@ -42,11 +42,11 @@ pub(super) async fn make(
         Ok(rendered) => {
             let shown = serde_json::to_string(&rendered.shown).unwrap_or_default();
             let send = send(http, subscriptions, plan, rendered, begun);
-            let answered = match tokio::time::timeout(ATTEMPT_TIME, send).await {
+            let answered = match tokio::time::timeout(subscriptions.attempt_time, send).await {
                 Ok(answered) => answered,
                 Err(_) => Err(Failed {
                     word: "timeout",
-                    detail: format!("no whole answer within {} s", ATTEMPT_TIME.as_secs()),
+                    detail: format!("no whole answer within {} s", subscriptions.attempt_time.as_secs()),
                 }),
             };
             (shown, answered)
@@ -126,7 +126,7 @@ async fn send(
         origin: origin.clone(),
         addresses,
         request: rendered.request,
-        deadline: begun + ATTEMPT_TIME,
+        deadline: begun + subscriptions.attempt_time,
         limit: READ,
     };
     http.hop(hop).await.map_err(|HopError { kind, detail, .. }| {

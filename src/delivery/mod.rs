@@ -37,7 +37,7 @@ const LOOK: Duration = Duration::from_secs(60);
 const STORE_PAUSE: Duration = Duration::from_secs(1);
 
 /// Everybody who is told.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Subscriptions {
     /// By name.
     pub plans: BTreeMap<WebhookName, Arc<EventPlan>>,
@@ -45,6 +45,8 @@ pub struct Subscriptions {
     pub numbers: Numbers,
     /// Which addresses may be called.
     pub policy: Arc<Policy>,
+    /// How long an attempt may take: [`ATTEMPT_TIME`], but for tests.
+    pub attempt_time: Duration,
     /// The switch for all: off, nothing is kept for anybody and nothing is sent.
     pub enabled: bool,
 }

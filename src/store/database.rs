@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
+use super::changes;
 use crate::clock::wall_ms;
+use crate::terms::{UserAction, UserEvent};
 
 /// Says that a SQLite file is ours: "SwHk" in its header.
 const APPLICATION_ID: i32 = 0x5377_486B;
@@ -128,6 +130,17 @@ const MIGRATIONS: &[&str] = &["
         actor   TEXT NOT NULL,          -- who changed it
         PRIMARY KEY (kind, name)
     );
+    CREATE TABLE changes (              -- who changed what
+        id          INTEGER PRIMARY KEY,
+        at          INTEGER NOT NULL,   -- ms since 1970
+        actor       TEXT NOT NULL,
+        action      TEXT NOT NULL,
+        object      TEXT NOT NULL,
+        object_name TEXT NOT NULL,
+        told        INTEGER NOT NULL DEFAULT 0 -- 1: whoever subscribed is told
+    );
+    CREATE INDEX changes_at ON changes (at);
+    CREATE INDEX changes_untold ON changes (id) WHERE told = 0;
 "];
 
 /// Why a database cannot be used.
@@ -218,17 +231,34 @@ pub(super) fn open_existing(path: &Path, flags: OpenFlags, busy: Duration) -> Re
     }
 }
 
-/// Makes a change beside a running daemon, or without one: all of it or nothing. A database of an older version is
-/// upgraded first.
+/// A change that somebody makes, in its transaction.
+pub(super) struct Change<'a> {
+    pub(super) db: &'a Connection,
+    /// ms since 1970.
+    pub(super) now: i64,
+    actor: &'a str,
+}
+
+impl Change<'_> {
+    /// Writes down what was changed, for the daemon to tell.
+    pub(super) fn tell(&self, action: UserAction, object: &str, name: &str) -> rusqlite::Result<()> {
+        let (actor, object, object_name) = (self.actor.to_owned(), object.to_owned(), name.to_owned());
+        changes::insert(self.db, &UserEvent { timestamp: self.now, actor, action, object, object_name })
+    }
+}
+
+/// Makes a change beside a running daemon, or without one: all of it or nothing. `actor` is who makes it. A database of an
+/// older version is upgraded first.
 pub(super) fn change<T>(
     path: &Path,
-    act: impl FnOnce(&Connection, i64) -> rusqlite::Result<T>,
+    actor: &str,
+    act: impl FnOnce(Change<'_>) -> rusqlite::Result<T>,
 ) -> Result<T, OpenError> {
     let mut db = open_existing(path, OpenFlags::SQLITE_OPEN_READ_WRITE, CHANGE_WAITS)?;
     migrate(&mut db, path)?;
     let run = |db: &mut Connection| {
         let change = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        let result = act(&change, wall_ms())?;
+        let result = act(Change { db: &change, now: wall_ms(), actor })?;
         change.commit().map(|()| result)
     };
     run(&mut db).map_err(|e| OpenError::sqlite(path, e))

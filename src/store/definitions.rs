@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::database::{OpenError, change};
+use crate::terms::UserAction;
 
 /// What is defined. Further kinds will be kept in the same table.
 const SUBSCRIPTION: &str = "subscription";
@@ -75,7 +76,8 @@ fn write(db: &Connection, Definition { name, body, changed, actor }: &Definition
 }
 
 /// Puts subscriptions, names and texts, into the store: all of them or none. They must have been read without a mistake.
-/// Returns what became of each.
+/// `actor` is who
+/// does it. Returns what became of each.
 ///
 /// # Errors
 /// When there is no such database or it stays locked.
@@ -84,8 +86,8 @@ pub fn put_subscriptions(
     definitions: &[(String, String)],
     actor: &str,
 ) -> Result<Vec<Put>, OpenError> {
-    change(path, |db, now| {
-        let before = load(db)?;
+    change(path, actor, |change| {
+        let before = load(change.db)?;
         let put = |(name, body): &(String, String)| {
             let put = match before.iter().find(|definition| definition.name == *name) {
                 Some(same) if same.body == *body => return Ok(Put::Same),
@@ -93,7 +95,9 @@ pub fn put_subscriptions(
                 None => Put::Created,
             };
             let (name, body, actor) = (name.clone(), body.clone(), actor.to_owned());
-            write(db, &Definition { name, body, changed: now, actor })?;
+            let action = if put == Put::Created { UserAction::Created } else { UserAction::Changed };
+            change.tell(action, SUBSCRIPTION, &name)?;
+            write(change.db, &Definition { name, body, changed: change.now, actor })?;
             Ok(put)
         };
         definitions.iter().map(put).collect()
@@ -104,10 +108,15 @@ pub fn put_subscriptions(
 ///
 /// # Errors
 /// When there is no such database or it stays locked.
-pub fn remove_subscription(path: &Path, name: &str, _actor: &str) -> Result<bool, OpenError> {
-    change(path, |db, _| {
-        let removed =
-            db.execute("DELETE FROM definitions WHERE kind = ? AND name = ?", params![SUBSCRIPTION, name])?;
-        Ok(removed == 1)
+pub fn remove_subscription(path: &Path, name: &str, actor: &str) -> Result<bool, OpenError> {
+    change(path, actor, |change| {
+        let removed = change
+            .db
+            .execute("DELETE FROM definitions WHERE kind = ? AND name = ?", params![SUBSCRIPTION, name])?
+            == 1;
+        if removed {
+            change.tell(UserAction::Deleted, SUBSCRIPTION, name)?;
+        }
+        Ok(removed)
     })
 }

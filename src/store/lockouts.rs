@@ -6,6 +6,7 @@ use std::time::Duration;
 use rusqlite::{Connection, params};
 
 use super::database::{OpenError, change};
+use crate::terms::UserAction;
 
 /// Wrong codes that are loaded at a start, at most, the newest: as many as a guard would remember of busy days.
 const LOADED: u32 = 100_000;
@@ -36,14 +37,20 @@ pub struct Failures {
 }
 
 /// Asks to forget the wrong codes of a webhook and a caller, `None` for all. Works with and without a running daemon,
-/// which notices within about a second. Returns how many wrong codes were stored.
+/// which notices within about a second. `actor` is who asks. Returns how many wrong codes were stored.
 ///
 /// # Errors
 /// When there is no such database or it stays locked.
-pub fn clear_lockouts(path: &Path, webhook: Option<&str>, caller: Option<&str>) -> Result<usize, OpenError> {
-    change(path, |db, _| {
-        let forgotten = forget(db, webhook, caller)?;
-        db.execute("INSERT INTO lockout_clears VALUES (?,?)", params![webhook, caller])?;
+pub fn clear_lockouts(
+    path: &Path,
+    webhook: Option<&str>,
+    caller: Option<&str>,
+    actor: &str,
+) -> Result<usize, OpenError> {
+    change(path, actor, |change| {
+        let forgotten = forget(change.db, webhook, caller)?;
+        change.db.execute("INSERT INTO lockout_clears VALUES (?,?)", params![webhook, caller])?;
+        change.tell(UserAction::Deleted, "lockout", webhook.unwrap_or("all"))?;
         Ok(forgotten)
     })
 }

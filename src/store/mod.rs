@@ -11,12 +11,14 @@
 //! | `journal.rs` | what happened in each call |
 //! | `deliveries.rs` | events, whom they are told, and how that came out |
 //! | `calls.rs` | calls that are not over |
+//! | `changes.rs` | who changed what, until it is told |
 //! | `definitions.rs` | subscriptions that are not in the file |
 //! | `told.rs` | looking at deliveries and changing them beside a running daemon |
 //! | `lockouts.rs` | wrong codes, for the next start; what the command line clears |
 //! | `reader.rs` | reading beside a running daemon |
 
 mod calls;
+mod changes;
 mod database;
 mod definitions;
 mod deliveries;
@@ -35,6 +37,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::{Notify, oneshot};
 
 pub use calls::CallState;
+pub use changes::Untold;
 pub use database::OpenError;
 pub use definitions::{Definition, Put, put_subscriptions, remove_subscription};
 pub use deliveries::{Acceptance, Claimed, Claims, DeliveryState, Made, NewEvent, Next, Recipient, Want};
@@ -47,7 +50,7 @@ pub use told::{
 };
 
 use crate::clock::wall_ms;
-use crate::terms::Journal;
+use crate::terms::{Journal, UserEvent};
 use crate::track::OpenCall;
 
 /// How often those who can wait look for room in the queue.
@@ -69,6 +72,8 @@ pub enum Notice {
     Loaded(Vec<WrongCode>),
     /// The subscriptions that the store has: when the database is open for the first time, and when they changed.
     Defined(Vec<Definition>),
+    /// What people have changed and nobody was told of yet. It comes again until [`Store::tell`] was done.
+    Changed(Vec<Untold>),
     /// `switchhook lockout clear` asks to forget wrong codes.
     Cleared {
         /// Of this webhook; `None` is all.
@@ -87,6 +92,8 @@ enum Change {
     Accept(Box<Acceptance>),
     Claim { now: i64, wants: Vec<Want>, reply: Option<oneshot::Sender<Claims>> },
     Made(Box<Made>),
+    Note(Vec<UserEvent>),
+    Tell { id: i64, event: Box<NewEvent> },
     OpenCalls { reply: Option<oneshot::Sender<Vec<(String, OpenCall)>>> },
 }
 
@@ -229,6 +236,18 @@ impl Store {
     /// store has ended.
     pub async fn made(&self, made: Made) -> Option<()> {
         self.send_surely(Change::Made(Box::new(made))).await
+    }
+
+    /// Writes down what was changed. It comes back as [`Notice::Changed`]. Waits while the queue is full. `None`: the store
+    /// has ended.
+    pub async fn note(&self, changes: Vec<UserEvent>) -> Option<()> {
+        self.send_surely(Change::Note(changes)).await
+    }
+
+    /// Keeps the event of a change and whom it is to be told, unless that was done already. Waits while the queue is full.
+    /// `None`: the store has ended.
+    pub async fn tell(&self, id: i64, event: NewEvent) -> Option<()> {
+        self.send_surely(Change::Tell { id, event: Box::new(event) }).await
     }
 
     /// Waits until there may be something new to claim: accepted, or changed by another process. For one who waits.

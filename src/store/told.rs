@@ -1,14 +1,16 @@
 //! Looking at deliveries, and changing them beside a running daemon: for the command line. The daemon notices within
 //! about a second.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use rusqlite::types::ToSql;
 use rusqlite::{Connection, OptionalExtension, Row, params};
 use uuid::Uuid;
 
-use super::database::{OpenError, change};
+use super::database::{Change, OpenError, change};
 use super::deliveries::{self, Acceptance, DeliveryState, Line, NewEvent};
+use crate::terms::UserAction;
 
 /// Which deliveries. What is `None` or empty does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -270,18 +272,23 @@ fn id(row: &Row<'_>) -> rusqlite::Result<Uuid> {
 ///
 /// # Errors
 /// When there is no such database or it stays locked.
-pub fn retry_deliveries(path: &Path, filter: &Filter) -> Result<usize, OpenError> {
-    change(path, |db, now| {
+pub fn retry_deliveries(path: &Path, filter: &Filter, actor: &str) -> Result<usize, OpenError> {
+    change(path, actor, |change| {
+        let now = change.now;
         let (condition, values) = condition(filter);
-        let mut again = db.prepare(&format!(
+        let mut again = change.db.prepare(&format!(
             "UPDATE deliveries SET due = {now},
                failed = CASE state WHEN 'pending' THEN failed ELSE 0 END,
                holds = CASE state WHEN 'pending' THEN holds ELSE 0 END,
                expires = CASE state WHEN 'pending' THEN expires END, state = 'pending', ended = NULL
              WHERE trying = 0 AND (state <> 'pending' OR due > {now}) AND id IN
-               (SELECT d.id FROM deliveries d JOIN events e ON e.id = d.event WHERE {condition})"
+               (SELECT d.id FROM deliveries d JOIN events e ON e.id = d.event WHERE {condition})
+             RETURNING subscription"
         ))?;
-        again.execute(rusqlite::params_from_iter(values))
+        let names = again.query_map(rusqlite::params_from_iter(values), |row| row.get(0))?;
+        let names: Vec<String> = names.collect::<rusqlite::Result<_>>()?;
+        tell_of(&change, UserAction::Replayed, names.iter())?;
+        Ok(names.len())
     })
 }
 
@@ -290,8 +297,9 @@ pub fn retry_deliveries(path: &Path, filter: &Filter) -> Result<usize, OpenError
 ///
 /// # Errors
 /// When there is no such database or it stays locked.
-pub fn cancel_deliveries(path: &Path, filter: &Filter) -> Result<usize, OpenError> {
-    change(path, |db, now| {
+pub fn cancel_deliveries(path: &Path, filter: &Filter, actor: &str) -> Result<usize, OpenError> {
+    change(path, actor, |change| {
+        let (db, now) = (change.db, change.now);
         let (condition, values) = condition(filter);
         let found: Vec<(i64, Line)> = db
             .prepare(&format!(
@@ -313,6 +321,7 @@ pub fn cancel_deliveries(path: &Path, filter: &Filter) -> Result<usize, OpenErro
         for (_, line) in &found {
             deliveries::release(db, line, now)?;
         }
+        tell_of(&change, UserAction::Deleted, found.iter().map(|(_, line)| &line.subscription))?;
         Ok(found.len())
     })
 }
@@ -321,14 +330,14 @@ pub fn cancel_deliveries(path: &Path, filter: &Filter) -> Result<usize, OpenErro
 ///
 /// # Errors
 /// When there is no such database or it stays locked.
-pub fn pause_subscription(path: &Path, name: &str) -> Result<bool, OpenError> {
-    change(path, |db, now| {
-        let changed = db.execute(
+pub fn pause_subscription(path: &Path, name: &str, actor: &str) -> Result<bool, OpenError> {
+    change(path, actor, |change| {
+        let changed = change.db.execute(
             "INSERT INTO subscription_states (name, paused, paused_at) VALUES (?1, 'person', ?2)
              ON CONFLICT (name) DO UPDATE SET paused = 'person', paused_at = ?2 WHERE paused IS NULL",
-            params![name, now],
+            params![name, change.now],
         )?;
-        Ok(changed == 1)
+        tell_if(&change, changed == 1, UserAction::Paused, name)
     })
 }
 
@@ -336,15 +345,33 @@ pub fn pause_subscription(path: &Path, name: &str) -> Result<bool, OpenError> {
 ///
 /// # Errors
 /// When there is no such database or it stays locked.
-pub fn resume_subscription(path: &Path, name: &str) -> Result<bool, OpenError> {
-    change(path, |db, _| {
-        let changed = db.execute(
+pub fn resume_subscription(path: &Path, name: &str, actor: &str) -> Result<bool, OpenError> {
+    change(path, actor, |change| {
+        let changed = change.db.execute(
             "UPDATE subscription_states SET paused = NULL, paused_at = NULL, failing_since = NULL
              WHERE name = ? AND paused IS NOT NULL",
             [name],
         )?;
-        Ok(changed == 1)
+        tell_if(&change, changed == 1, UserAction::Enabled, name)
     })
+}
+
+/// Tells that deliveries were changed, once for each subscription.
+fn tell_of<'a>(
+    change: &Change<'_>,
+    action: UserAction,
+    subscriptions: impl Iterator<Item = &'a String>,
+) -> rusqlite::Result<()> {
+    let names: BTreeSet<&String> = subscriptions.collect();
+    names.into_iter().try_for_each(|name| change.tell(action, "deliveries", name))
+}
+
+/// Tells of a subscription's change, if it is one.
+fn tell_if(change: &Change<'_>, changed: bool, action: UserAction, name: &str) -> rusqlite::Result<bool> {
+    if changed {
+        change.tell(action, "subscription", name)?;
+    }
+    Ok(changed)
 }
 
 /// Adds an event that the running daemon tells, and returns the id of its first delivery.
@@ -352,7 +379,8 @@ pub fn resume_subscription(path: &Path, name: &str) -> Result<bool, OpenError> {
 /// # Errors
 /// When there is no such database or it stays locked.
 pub fn add_event(path: &Path, event: NewEvent) -> Result<Option<Uuid>, OpenError> {
-    change(path, |db, now| {
+    // Nothing was changed: there is no change to tell, and nobody who made it.
+    change(path, "", |Change { db, now, .. }| {
         deliveries::accept(db, now, &Acceptance { events: vec![event], calls: Vec::new() })?;
         db.query_row("SELECT webhook_id FROM deliveries WHERE id = last_insert_rowid()", [], id).optional()
     })

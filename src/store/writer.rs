@@ -13,8 +13,8 @@ use uuid::Uuid;
 use super::database::{self, OpenError};
 use super::deliveries::{self, Claims};
 use super::{
-    Change, Definition, Notice, Settings, Shared, Work, calls, definitions, journal, lockouts, wall_before,
-    wall_ms,
+    Change, Definition, Notice, Settings, Shared, Work, calls, changes, definitions, journal, lockouts,
+    wall_before, wall_ms,
 };
 use crate::track::OpenCall;
 
@@ -66,6 +66,8 @@ pub(super) struct Writer {
     loaded: bool,
     /// The definitions as they were last told.
     defined: Option<Vec<Definition>>,
+    /// This process has written down changes: they are told at the next look.
+    noted: bool,
     /// Attempts that were handed out and have not come back.
     being_made: HashSet<Uuid>,
     data_version: i64,
@@ -103,6 +105,7 @@ impl Writer {
             batch: VecDeque::new(),
             loaded: false,
             defined: None,
+            noted: false,
             being_made: HashSet::new(),
             data_version: 0,
             pause: RETRY,
@@ -212,6 +215,8 @@ impl Writer {
         self.tell(clears);
         self.data_version = data_version(&db).map_err(Fault::Sqlite)?;
         self.tell_definitions(definitions::load(&db).map_err(Fault::Sqlite)?);
+        // Those of before this start too.
+        self.noted = true;
         self.db = Some(db);
         self.shared.deliveries.notify_one();
         Ok(())
@@ -280,6 +285,7 @@ impl Writer {
     fn tell_effect(&mut self, at: usize, effect: Effect) {
         let change = self.batch.get_mut(at).and_then(|work| work.change.as_mut());
         match (effect, change) {
+            (Effect::Noted, _) => self.noted = true,
             (Effect::Accepted, _) => self.shared.deliveries.notify_one(),
             (Effect::Claimed(claims), Some(Change::Claim { reply, .. })) => {
                 let ids: Vec<Uuid> = claims.claimed.iter().map(|claimed| claimed.id).collect();
@@ -312,6 +318,7 @@ impl Writer {
             self.next_deletion = now + DELETE_EVERY;
             lockouts::delete_before(db, wall_before(lockouts::KEPT)).map_err(Fault::Sqlite)?;
             let before = wall_before(self.settings.retention);
+            changes::delete_before(db, before).map_err(Fault::Sqlite)?;
             let more_calls = journal::delete_before(db, before).map_err(Fault::Sqlite)?;
             let change =
                 db.transaction_with_behavior(TransactionBehavior::Immediate).map_err(Fault::Sqlite)?;
@@ -319,18 +326,25 @@ impl Writer {
             change.commit().map_err(Fault::Sqlite)?;
             self.more_to_delete = more_calls || more_events;
         }
-        if now < self.next_tick {
+        if now < self.next_tick && !self.noted {
             return Ok(());
         }
         self.next_tick = now + TICK;
         let seen = data_version(db).map_err(Fault::Sqlite)?;
-        if seen != self.data_version {
+        let others = seen != self.data_version;
+        let untold =
+            if others || self.noted { changes::untold(db).map_err(Fault::Sqlite)? } else { Vec::new() };
+        self.noted = false;
+        if others {
             let clears = lockouts::take_clears(db).map_err(Fault::Sqlite)?;
             let defined = definitions::load(db).map_err(Fault::Sqlite)?;
             self.data_version = seen;
             self.tell(clears);
             self.tell_definitions(defined);
             self.shared.deliveries.notify_one();
+        }
+        if !untold.is_empty() {
+            (self.notices)(Notice::Changed(untold));
         }
         Ok(())
     }
@@ -411,6 +425,7 @@ impl Writer {
 /// What follows from a change, once it is on the disk.
 enum Effect {
     Accepted,
+    Noted,
     Claimed(Claims),
     Made { paused: Option<(String, &'static str)> },
     OpenCalls(Vec<(String, OpenCall)>),
@@ -440,6 +455,13 @@ fn apply(db: &Connection, change: &Change) -> rusqlite::Result<(u64, Option<Effe
         Change::Accept(acceptance) => {
             let deliveries = deliveries::accept(db, wall_ms(), acceptance)?;
             (deliveries > 0).then_some(Effect::Accepted)
+        }
+        Change::Note(events) => {
+            events.iter().try_for_each(|event| changes::insert(db, event))?;
+            Some(Effect::Noted)
+        }
+        Change::Tell { id, event } => {
+            (changes::tell(db, wall_ms(), *id, event)? > 0).then_some(Effect::Accepted)
         }
         Change::Claim { now, wants, .. } => {
             return Ok((0, Some(Effect::Claimed(deliveries::claim(db, *now, wants)?))));

@@ -45,7 +45,7 @@ impl std::borrow::Borrow<str> for WebhookName {
 }
 
 /// A routing webhook.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Webhook {
     /// Its name.
     pub name: WebhookName,
@@ -138,7 +138,7 @@ pub enum CallerId {
 }
 
 /// Digit collection: section `[webhook.NAME.ivr]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Ivr {
     /// Answer an unanswered channel first.
     pub answer: bool,
@@ -182,6 +182,12 @@ pub struct Prompt {
 pub struct Pattern {
     text: String,
     regex: Regex,
+}
+
+impl PartialEq for Pattern {
+    fn eq(&self, other: &Pattern) -> bool {
+        self.text == other.text
+    }
 }
 
 impl Pattern {
@@ -245,6 +251,15 @@ pub enum CallerNameMode {
 pub struct DestinationRule {
     /// Expressions for the whole text; `None`: the default form.
     pub allow: Option<Vec<Regex>>,
+}
+
+impl PartialEq for DestinationRule {
+    fn eq(&self, other: &DestinationRule) -> bool {
+        let texts = |rule: &DestinationRule| {
+            rule.allow.as_ref().map(|all| all.iter().map(|one| one.as_str().to_owned()).collect::<Vec<_>>())
+        };
+        texts(self) == texts(other)
+    }
 }
 
 impl Webhook {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Direction, EventKind, Method, Secret, Template, Variable, WebhookName};
 
 /// Who is told of what.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Subscription {
     /// Its name.
     pub name: WebhookName,

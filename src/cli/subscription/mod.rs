@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use uuid::Uuid;
 
+use super::actor::actor;
 use super::explain::{columns, json, print};
 use super::place::Place;
 use super::transcript::{clean, date};
@@ -141,11 +142,11 @@ fn text(action: &Action, store: &Path, config: Option<&Config>) -> Result<String
         Action::Remove(named) => define::remove(named, store, config),
         Action::Show(named) => define::show(named, store, config),
         Action::Pause(named) => {
-            let changed = pause_subscription(store, &named.name)?;
+            let changed = pause_subscription(store, &named.name, &actor())?;
             Ok(said(named, "paused", changed, "is paused.", "was paused already."))
         }
         Action::Resume(named) => {
-            let changed = resume_subscription(store, &named.name)?;
+            let changed = resume_subscription(store, &named.name, &actor())?;
             Ok(said(named, "resumed", changed, "goes on.", "was not paused."))
         }
         Action::Test(named) => test(named, store),

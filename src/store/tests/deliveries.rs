@@ -160,8 +160,8 @@ fn a_subscription_that_is_gone_or_fails_for_five_days_is_paused_and_goes_on_wher
     assert_eq!(done(&db, &first[0], T0, Next::Gone(T0 + 5)), Some("gone"));
     assert!(claimed(&db, T0 + 5).is_empty());
     assert_eq!(states(&path), ["a.1 paused"]);
-    assert!(resume_subscription(&path, "crm").expect("resumed"));
-    assert!(!resume_subscription(&path, "crm").expect("not paused"));
+    assert!(resume_subscription(&path, "crm", "anna").expect("resumed"));
+    assert!(!resume_subscription(&path, "crm", "anna").expect("not paused"));
     let again = claimed(&db, T0 + 5);
     assert_eq!(named(&again), ["a.1#2"]);
 
@@ -174,14 +174,14 @@ fn a_subscription_that_is_gone_or_fails_for_five_days_is_paused_and_goes_on_wher
     assert_eq!((state.paused.as_deref(), state.pending), (Some("failing"), 1));
 
     // One success, and the days are counted anew.
-    assert!(resume_subscription(&path, "crm").expect("resumed"));
+    assert!(resume_subscription(&path, "crm", "anna").expect("resumed"));
     let again = claimed(&db, T0 + 6 * DAY);
     done(&db, &again[0], T0 + 6 * DAY, Next::Delivered);
     accepted(&db, vec![new("b", 1, &["crm"])]);
     let first = claimed(&db, T0 + 12 * DAY);
     assert_eq!(done(&db, &first[0], T0 + 12 * DAY, Next::Again(T0 + 13 * DAY)), None);
-    assert!(pause_subscription(&path, "crm").expect("paused"));
-    assert!(!pause_subscription(&path, "crm").expect("paused already"));
+    assert!(pause_subscription(&path, "crm", "anna").expect("paused"));
+    assert!(!pause_subscription(&path, "crm", "anna").expect("paused already"));
     assert!(claimed(&db, T0 + 13 * DAY).is_empty());
 }
 
@@ -225,20 +225,28 @@ fn people_have_deliveries_tried_again_or_stopped() {
     let second = claimed(&db, now);
     assert_eq!(named(&second), ["a.2#1"]);
     // Nothing waits for what is asked for again, and it has its whole schedule.
-    assert_eq!(retry_deliveries(&path, &of("a", 1)).expect("again"), 1);
+    assert_eq!(retry_deliveries(&path, &of("a", 1), "anna").expect("again"), 1);
     let again = claimed(&db, now);
     assert_eq!((named(&again), again[0].failed), (vec!["a.1#2".to_owned()], 0));
-    assert_eq!(retry_deliveries(&path, &of("a", 1)).expect("on its way"), 0);
+    assert_eq!(retry_deliveries(&path, &of("a", 1), "anna").expect("on its way"), 0);
 
     // Stopped while it was on its way: it arrived, or it is over.
-    assert_eq!(cancel_deliveries(&path, &of("a", 1)).expect("stopped"), 1);
+    assert_eq!(cancel_deliveries(&path, &of("a", 1), "anna").expect("stopped"), 1);
     done(&db, &again[0], now, Next::Again(now));
-    assert_eq!(cancel_deliveries(&path, &of("a", 2)).expect("stopped"), 1);
+    assert_eq!(cancel_deliveries(&path, &of("a", 2), "anna").expect("stopped"), 1);
     done(&db, &second[0], now, Next::Delivered);
     assert_eq!(states(&path), ["a.1 cancelled", "a.2 delivered", "b.1 pending", "b.1 pending"]);
     let slack = Filter { subscription: Some("slack".to_owned()), ..Filter::default() };
-    assert_eq!(cancel_deliveries(&path, &slack).expect("stopped"), 1);
+    assert_eq!(cancel_deliveries(&path, &slack, "anna").expect("stopped"), 1);
     assert!(claim(&db, now, &wants(&["slack"])).expect("claims").claimed.is_empty());
+    // Who did it is written down, where something was done.
+    let changes = changes::untold(&db).expect("a list").into_iter().map(|untold| untold.event);
+    let done: Vec<_> = changes
+        .map(|c| format!("{} {} {} {}", c.actor, c.action.as_str(), c.object, c.object_name))
+        .collect();
+    let (replayed, deleted) = ("anna replayed deliveries crm", "anna deleted deliveries");
+    let deleted = [format!("{deleted} crm"), format!("{deleted} crm"), format!("{deleted} slack")];
+    assert_eq!(done, [&[replayed.to_owned()], &deleted[..]].concat());
 
     let count =
         |filter: Filter| Reader::open(&path).expect("a database").deliveries(&filter).expect("a list").len();

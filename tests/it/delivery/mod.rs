@@ -1,5 +1,6 @@
 //! Events told to receivers over real sockets, from a store on a real disk.
 
+mod answers;
 mod apart;
 mod cli;
 mod kill;
@@ -10,7 +11,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use switchhook::delivery::{Delivery, Subscriptions};
+use switchhook::delivery::{ATTEMPT_TIME, Delivery, Subscriptions};
 use switchhook::io::tls_settings;
 use switchhook::store::{Acceptance, NewEvent, Settings, Store};
 use switchhook::terms::{
@@ -62,6 +63,7 @@ fn subscriptions(plans: impl IntoIterator<Item = (WebhookName, Arc<EventPlan>)>)
         plans: plans.into_iter().collect::<BTreeMap<_, _>>(),
         numbers: Numbers::default(),
         policy: Arc::new(Policy::default()),
+        attempt_time: ATTEMPT_TIME,
         enabled: true,
     }
 }

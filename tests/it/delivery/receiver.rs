@@ -10,13 +10,15 @@ use std::time::Duration;
 const PATIENCE: Duration = Duration::from_mins(2);
 
 /// What it does with a request.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Manner {
     Well,
     /// Takes a request and never answers.
     Hangs,
     /// Some events fail once or twice, then it takes them.
     Moody,
+    /// The first request gets these bytes, and the connection stays open; it takes the next one.
+    First(String),
 }
 
 /// A request that came.
@@ -48,9 +50,9 @@ impl Receiver {
         let own = seen.clone();
         std::thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let seen = own.clone();
+                let (seen, manner) = (own.clone(), manner.clone());
                 // A connection that breaks off is the sender's end.
-                std::thread::spawn(move || serve(stream, manner, &seen).ok());
+                std::thread::spawn(move || serve(stream, &manner, &seen).ok());
             }
         });
         Receiver { address, seen }
@@ -66,7 +68,7 @@ impl Receiver {
     }
 }
 
-fn serve(stream: TcpStream, manner: Manner, seen: &Seen) -> std::io::Result<()> {
+fn serve(stream: TcpStream, manner: &Manner, seen: &Seen) -> std::io::Result<()> {
     let mut reader = BufReader::new(stream.try_clone()?);
     let mut stream = stream;
     while let Some((call, seq, id)) = read(&mut reader)? {
@@ -75,8 +77,12 @@ fn serve(stream: TcpStream, manner: Manner, seen: &Seen) -> std::io::Result<()> 
             let tries = held.1.entry(id.clone()).or_default();
             *tries += 1;
             let failures = id.bytes().map(u32::from).sum::<u32>() % 8;
-            let taken = manner == Manner::Well
-                || manner == Manner::Moody && *tries > failures.min(6) - failures.min(4);
+            let taken = match manner {
+                Manner::Well => true,
+                Manner::Hangs => false,
+                Manner::Moody => *tries > failures.min(6) - failures.min(4),
+                Manner::First(_) => *tries > 1,
+            };
             held.0.push(Arrival { call, seq, id, taken });
             seen.more.notify_all();
             taken
@@ -84,6 +90,7 @@ fn serve(stream: TcpStream, manner: Manner, seen: &Seen) -> std::io::Result<()> 
         match manner {
             Manner::Hangs => std::thread::park(),
             _ if taken => stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok")?,
+            Manner::First(answer) => stream.write_all(answer.as_bytes())?,
             _ => stream.write_all(b"HTTP/1.1 503 Busy\r\ncontent-length: 0\r\n\r\n")?,
         }
     }
