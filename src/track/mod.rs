@@ -31,7 +31,7 @@ use std::time::{Duration, Instant};
 
 pub use call::OpenCall;
 pub use channel::{ChannelEvent, ChannelInfo, DialStatus, Kind, State};
-pub use session::{Due, MAX_CHANNELS, STEP, Session, SessionOutput, Upkeep};
+pub use session::{Due, MAX_CHANNELS, RESYNC, STEP, Session, SessionOutput, Upkeep};
 pub use trunks::Trunks;
 pub use variables::VariableNames;
 

@@ -21,7 +21,7 @@ const PONG: Duration = Duration::from_secs(10);
 const SNAPSHOT: Duration = Duration::from_secs(60);
 
 /// Between snapshots: what went wrong unseen is mended, and long calls are known to be there.
-const RESYNC: Duration = Duration::from_mins(5);
+pub const RESYNC: Duration = Duration::from_mins(5);
 
 /// One connection to a PBX whose calls are followed. Sans I/O: after every call of a `handle_…` take
 /// [`Session::poll_output`] until it is [`SessionOutput::Wait`] or [`SessionOutput::Closed`].
@@ -67,7 +67,7 @@ pub enum SessionOutput<Warning, Lost> {
     Event(i64, Box<ChannelEvent>),
     /// What channels there are. Comes after the login and from then on every five minutes.
     Snapshot {
-        /// When the PBX was asked.
+        /// When the PBX was asked, or from when on its list may not have everything: what was heard of later is not doubted.
         asked: Instant,
         /// When its answer was complete, ms since 1970.
         at: i64,
@@ -127,10 +127,10 @@ impl Upkeep {
         self.resync = None;
     }
 
-    /// The list is complete.
-    pub fn list_complete(&mut self, now: Instant) {
+    /// The list is complete; the next one is due after `pause`, mostly [`RESYNC`].
+    pub fn list_complete(&mut self, now: Instant, pause: Duration) {
         self.asked = None;
-        self.resync = Some(now + RESYNC);
+        self.resync = Some(now + pause);
     }
 
     /// The PBX gives no list, now and later.

@@ -49,8 +49,7 @@ impl Switch {
         peer.send(LOGGED_IN).await;
         peer.hear("api show bridged_calls as json\n\n").await;
         peer.send(&"Content-Type: command/reply\nReply-Text: +OK\n\n".repeat(10)).await;
-        let list = "Content-Type: api/response\nContent-Length: 17\n\n{\"row_count\": 0}\n";
-        peer.send(&list.repeat(2)).await;
+        peer.send_empty_lists().await;
         peer
     }
 }
@@ -60,6 +59,12 @@ struct Peer(TcpStream);
 impl Peer {
     async fn send(&mut self, text: &str) {
         self.0.write_all(text.as_bytes()).await.expect("somebody reads");
+    }
+
+    /// There is no channel and no bridge.
+    async fn send_empty_lists(&mut self) {
+        let list = "Content-Type: api/response\nContent-Length: 17\n\n{\"row_count\": 0}\n";
+        self.send(&list.repeat(2)).await;
     }
 
     /// Reads until this was heard.
@@ -114,12 +119,33 @@ async fn a_call_that_ended_while_the_link_was_down_has_its_end() {
     peer.play("answered.txt", "CHANNEL_HANGUP").await;
     kept.wait_for(EventKind::Connected, 1).await;
     drop(peer);
-    // It comes back by itself. The PBX has no call any more.
-    let _peer = switch.logged_in().await;
+    // It comes back by itself. The PBX has no call any more; the first list may only be late, the second one is not.
+    let mut peer = switch.logged_in().await;
+    peer.hear("api show bridged_calls as json\n\n").await;
+    peer.send_empty_lists().await;
     let events = kept.wait_for(EventKind::Cdr, 1).await;
     let synthetic = |kind| events.iter().filter(|e| e.event == kind).map(|e| e.synthetic).collect::<Vec<_>>();
     assert_eq!(synthetic(EventKind::Disconnected), [true], "{}", shown(&events));
     assert_eq!(synthetic(EventKind::Call), [false], "{}", shown(&events));
+    links.stop().await;
+}
+
+#[tokio::test]
+async fn a_call_that_ended_while_the_program_was_down_has_its_end() {
+    let (switch, kept) = (Switch::start().await, Kept::new());
+    let mut links = Links::new(kept.clone());
+    links.set(vec![switch.link("right")]);
+    let mut peer = switch.logged_in().await;
+    peer.play("answered.txt", "CHANNEL_HANGUP").await;
+    kept.wait_for(EventKind::Connected, 1).await;
+    let ((), ()) = tokio::join!(links.stop(), peer.hear("exit\n\n"));
+
+    let mut links = Links::new(kept.clone());
+    links.set(vec![switch.link("right")]);
+    let _peer = switch.logged_in().await;
+    let events = kept.wait_for(EventKind::Cdr, 1).await;
+    assert!(events.last().is_some_and(|cdr| cdr.synthetic), "{}", shown(&events));
+    assert_eq!(kept.open_ids(), [""; 0]);
     links.stop().await;
 }
 

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::time::Instant;
 
 use crate::terms::Secret;
-use crate::track::{self, ChannelInfo, Due, MAX_CHANNELS, STEP, SessionOutput, Upkeep};
+use crate::track::{self, ChannelInfo, Due, MAX_CHANNELS, RESYNC, STEP, SessionOutput, Upkeep};
 
 use super::action::{Action, ActionError};
 use super::codec::{Block, CodecError, Decoder};
@@ -311,7 +311,7 @@ impl Session {
 
     fn listed(&mut self, now: Instant, wall: i64) {
         let Some(listing) = self.listing.take() else { return };
-        self.upkeep.list_complete(now);
+        self.upkeep.list_complete(now, RESYNC);
         // The clock of the list has whole seconds.
         let since = self.logged_in_at + 5_000;
         let silent =
