@@ -130,7 +130,14 @@ def switchhook_off(lab: Lab) -> Iterator[str]:
     yield from _well_again(lab)
 
 
+def softphone(lab: Lab) -> Iterator[str]:
+    phone = lab.softphone(VIP)
+    yield from _expect(lab, phone, "the softphone's call", VIP_PHONE)
+    lab.wait_ended(phone)
+
+
 CUTS = [
+    Cut("a softphone registers and calls, nothing is cut", softphone),
     Cut("the web server off its network in the middle of a call", web_off),
     Cut("Switchhook killed", killed),
     Cut("Switchhook frozen", frozen),

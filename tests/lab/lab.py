@@ -18,7 +18,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 COMPOSE = ROOT / "contrib" / "lab" / "compose.yaml"
 PROJECT = "switchhook-lab-test"
 # Nobody's softphone: another lab on this machine keeps its ports.
-_ENVIRONMENT = {"COMPOSE_PROJECT_NAME": PROJECT, "LAB_ADDRESS": "127.0.7.73"}
+_ADDRESS = "127.0.7.73"
+# The rest is as in contrib/lab/.env, whatever this machine's own lab is set to.
+_ENVIRONMENT = {
+    "COMPOSE_PROJECT_NAME": PROJECT,
+    "LAB_ADDRESS": _ADDRESS,
+    "LAB_SIP_PORT": "5070",
+    "LAB_PHONE_PASSWORD": "only-for-the-lab",
+}
 HOSTS = ("asterisk", "switchhook", "web", "callee")
 
 Told = dict[str, str]
@@ -82,6 +89,12 @@ class Lab:
         hosts = (self._own, self._asterisk)
         self._made[caller] = Caller(folder, 5060, number, steps, who, f"X-Talk: {talk}", hosts)
         return caller
+
+    def softphone(self, number: str) -> str:
+        """A softphone outside registers, calls through the published ports and types its code; its number."""
+        scenario, hosts = Path(__file__).parent / "softphone.xml", ("127.0.0.1", _ADDRESS)
+        self._made["301"] = Caller(self._logs / "callers" / "301", 5070, number, (), hosts=hosts, scenario=scenario)
+        return "301"
 
     def callers(self) -> list[str]:
         """The numbers of all calls until now."""
