@@ -18,7 +18,14 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 COMPOSE = ROOT / "contrib" / "lab" / "compose.yaml"
 PROJECT = "switchhook-lab-test"
 # Nobody's softphone: another lab on this machine keeps its ports.
-_ENVIRONMENT = {"COMPOSE_PROJECT_NAME": PROJECT, "LAB_ADDRESS": "127.0.7.73"}
+_ADDRESS = "127.0.7.73"
+# The rest is as in contrib/lab/.env, whatever this machine's own lab is set to.
+_ENVIRONMENT = {
+    "COMPOSE_PROJECT_NAME": PROJECT,
+    "LAB_ADDRESS": _ADDRESS,
+    "LAB_SIP_PORT": "5070",
+    "LAB_PHONE_PASSWORD": "only-for-the-lab",
+}
 HOSTS = ("asterisk", "switchhook", "web", "callee")
 
 Told = dict[str, str]
@@ -44,9 +51,7 @@ class Lab:
     def __init__(self, compose: list[str], logs: Path) -> None:
         self._compose = [*compose, "-f", str(COMPOSE)]
         self._logs = logs
-        self._made: list[Caller] = []
-        self._numbers = 0
-        self._cut: set[tuple[str, str]] = set()
+        self._made: dict[str, Caller] = {}
         # What a run before this one could not take down.
         self.down()
 
@@ -78,21 +83,31 @@ class Lab:
 
     def call(self, number: str, *steps: Step, talk: int = 2) -> str:
         """Makes a call, which is on its way then; the caller's number, which no other call has."""
-        self._numbers += 1
-        caller = f"02076550{self._numbers:02}"
+        caller = f"02076550{len(self._made) + 1:02}"
         who = f'"Alice Example" <sip:{caller}@{self._own}>'
         folder = self._logs / "callers" / caller
         hosts = (self._own, self._asterisk)
-        self._made.append(Caller(folder, 5060, number, steps, who, f"X-Talk: {talk}", hosts))
+        self._made[caller] = Caller(folder, 5060, number, steps, who, f"X-Talk: {talk}", hosts)
         return caller
+
+    def softphone(self, number: str) -> str:
+        """A softphone outside registers, calls through the published ports and types its code; its number."""
+        scenario, hosts = Path(__file__).parent / "softphone.xml", ("127.0.0.1", _ADDRESS)
+        self._made["301"] = Caller(self._logs / "callers" / "301", 5070, number, (), hosts=hosts, scenario=scenario)
+        return "301"
 
     def callers(self) -> list[str]:
         """The numbers of all calls until now."""
-        return [f"02076550{at + 1:02}" for at in range(self._numbers)]
+        return list(self._made)
+
+    def wait_ended(self, caller: str) -> None:
+        """Until the caller's side of a call is over."""
+        if not self._made[caller].ended_well(60):
+            raise AssertionError(f"the caller's side of {caller} did not go as written")
 
     def hang_up(self) -> None:
         """Ends what is left of the callers, without a word to the PBX."""
-        for caller in self._made:
+        for caller in self._made.values():
             caller.ended_well(0)
 
     def reached(self, caller: str) -> list[tuple[str, str]]:
@@ -134,10 +149,6 @@ class Lab:
 
     def wait_well(self, host: str, seconds: float = 30) -> None:
         self.wait(lambda: self._health(host) == "healthy", seconds, f"{host} is not well again")
-
-    def log(self, host: str) -> str:
-        done = subprocess.run(["docker", "logs", self.container(host)], capture_output=True, text=True)
-        return done.stdout + done.stderr
 
     def execute(self, host: str, *command: str) -> str:
         return self._run(["docker", "exec", self.container(host), *command])

@@ -31,6 +31,8 @@ TALK, PATIENCE = 2, 90
 # How long an event may take after what it tells of.
 SOON = 15
 
+# Between two calls' beginnings, as if they came from eight people.
+_APART = 0.25
 # Behind the prompt's beginning: a key pressed while a call is put through is lost.
 _PROMPT = wait(1)
 
@@ -103,6 +105,7 @@ def _arguments() -> argparse.Namespace:
 
 def _make(at: int, pbx: str) -> bool:
     """Makes a call; whether each step of it went as written."""
+    time.sleep(at * _APART)
     call, own = CALLS[at], socket.gethostbyname(socket.gethostname())
     who = f'"{NAME}" <sip:{number_of(at)}@{own}>'
     folder = Path("/tmp/calls") / str(at)

@@ -17,7 +17,7 @@ PORT = 8000
 TOLD = Path("/seen/told")
 NAK = "status=NAK"
 # By the code that the caller typed: where the call goes, and what the telephone there shows.
-CODES = {"0042": ("201", "Jansen & Zn"), "0043": ("202", "Zoë Müller"), "0301": ("301", "Your own softphone")}
+CODES = {"0042": ("201", "Jansen & Zn"), "0043": ("202", "Zoë Müller")}
 # By how the caller's number begins.
 NAMES = {"020765": "Bakery Example"}
 # Longer than Switchhook waits.

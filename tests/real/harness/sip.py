@@ -74,7 +74,10 @@ def _sipp(
 
 
 class Caller:
-    """One call, on its way from the moment this exists. `hosts` are the caller's address and the PBX's."""
+    """One call, on its way from the moment this exists. `hosts` are the caller's address and the PBX's.
+
+    A `scenario` of the caller's own has no place for steps.
+    """
 
     def __init__(
         self,
@@ -85,17 +88,18 @@ class Caller:
         caller: str = ALICE,
         identity: str = "",
         hosts: tuple[str, str] = ("127.0.0.1", "127.0.0.1"),
+        scenario: Path = HERE / "sipp" / "caller.xml",
     ) -> None:
         self.folder = folder
         ends = () if steps and steps[-1] is HANGUP else (AWAIT_HANGUP,)
         body = "\n  ".join(step.xml for step in (*steps, *ends))
-        scenario = (HERE / "sipp" / "caller.xml").read_text().replace("@STEPS@", body)
+        text = scenario.read_text().replace("@STEPS@", body)
         # A header of our own keeps SIPp from sending an empty line where there is no identity.
         options: list[str | Path | int] = ["-key", "from", caller, "-key", "identity", identity or "X-Identity: none"]
         ports: list[str | Path | int] = ["-p", free_ports(2), "-mp", free_ports(4)]
         local, pbx = hosts
         target = f"{pbx}:{sip_port}"
-        self._process = _sipp(folder, scenario, target, "-s", number, "-m", 1, *options, *ports, local=local)
+        self._process = _sipp(folder, text, target, "-s", number, "-m", 1, *options, *ports, local=local)
 
     def ended_well(self, seconds: float) -> bool:
         """Whether every step of the call went as written; waits for its end."""
