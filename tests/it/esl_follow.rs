@@ -8,7 +8,9 @@ use switchhook::freeswitch::inbound::{Account, EVENTS, Lost, Output, Session};
 use switchhook::terms::Secret;
 use switchhook::track::{ChannelEvent, Session as _};
 
-use crate::following::{Follower, START, dialogue, recorded_esl, shown, tests_folder, wanted};
+use crate::following::{
+    Follower, START, dialogue, play as play_calls, recorded_esl, shown, tests_folder, wanted,
+};
 
 const SECRET: &str = "change-this-password";
 
@@ -324,6 +326,14 @@ fn a_call_that_is_too_young_for_the_list_goes_on() {
     }
     let told = follower.end();
     assert!(told.iter().all(|event| !event.synthetic), "{}", shown(&told));
+}
+
+/// The called leg's events do not have the variables of the dialplan, the caller's have.
+#[test]
+fn a_routed_call_is_told_with_its_journal_from_the_ringing_on() {
+    let told = play_calls(&recorded_esl(&folder().join("routed.txt")));
+    let calls: Vec<(&str, &str)> = told.iter().map(|e| (e.event.as_str(), e.call.as_str())).collect();
+    assert_eq!(calls[1..], ["ringing", "connected", "disconnected", "cdr"].map(|event| (event, "c89")));
 }
 
 /// More than fits any other packet.

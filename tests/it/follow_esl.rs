@@ -131,25 +131,6 @@ async fn a_call_that_ended_while_the_link_was_down_has_its_end() {
 }
 
 #[tokio::test]
-async fn a_call_that_ended_while_the_program_was_down_has_its_end() {
-    let (switch, kept) = (Switch::start().await, Kept::new());
-    let mut links = Links::new(kept.clone());
-    links.set(vec![switch.link("right")]);
-    let mut peer = switch.logged_in().await;
-    peer.play("answered.txt", "CHANNEL_HANGUP").await;
-    kept.wait_for(EventKind::Connected, 1).await;
-    let ((), ()) = tokio::join!(links.stop(), peer.hear("exit\n\n"));
-
-    let mut links = Links::new(kept.clone());
-    links.set(vec![switch.link("right")]);
-    let _peer = switch.logged_in().await;
-    let events = kept.wait_for(EventKind::Cdr, 1).await;
-    assert!(events.last().is_some_and(|cdr| cdr.synthetic), "{}", shown(&events));
-    assert_eq!(kept.open_ids(), [""; 0]);
-    links.stop().await;
-}
-
-#[tokio::test]
 async fn a_wrong_password_is_not_tried_again_until_the_configuration_is_read_again() {
     let (switch, kept) = (Switch::start().await, Kept::new());
     let mut links = Links::new(kept.clone());

@@ -109,8 +109,7 @@ struct Listing {
     channels: Vec<ChannelInfo>,
 }
 
-/// One connection. Sans I/O: after every call of a `handle_…` take [`Session::poll_output`] until it is
-/// [`Output::Wait`] or [`Output::Closed`].
+/// One connection. Sans I/O, see [`track::Session`].
 #[derive(Debug)]
 pub struct Session {
     account: Account,

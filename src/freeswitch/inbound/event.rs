@@ -25,7 +25,10 @@ pub fn channel_events(event: &Event, wanted: &VariableNames) -> Vec<ChannelEvent
         "CHANNEL_ANSWER" if is_outbound(said) => {
             vec![ChannelEvent::DialEnd { to: info.clone(), status: DialStatus::Answer }]
         }
-        "CHANNEL_ANSWER" => vec![ChannelEvent::Changed(info.clone())],
+        // The caller's own channel, with the variables of the dialplan: the called leg's events do not have them.
+        "CHANNEL_PROGRESS" | "CHANNEL_PROGRESS_MEDIA" | "CHANNEL_ANSWER" => {
+            vec![ChannelEvent::Changed(info.clone())]
+        }
         "CHANNEL_BRIDGE" => bridged(said, &info).into_iter().collect(),
         "CHANNEL_UNBRIDGE" => left_behind(said, &info).into_iter().collect(),
         "CHANNEL_HANGUP" => transfers(said, &info).into_iter().collect(),
