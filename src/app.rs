@@ -31,7 +31,7 @@ pub struct App {
     shared: Arc<Shared>,
     /// What it started with: listeners and store are still these.
     config: Config,
-    /// What it was told last.
+    /// What was read last: the next one is compared with it.
     current: Config,
     addresses: Vec<(Pbx, SocketAddr)>,
     workers: Vec<JoinHandle<()>>,

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 use tokio::sync::watch;
 use tokio_rustls::rustls;
 
-use crate::config::{Config, parse_stored};
+use crate::config::Config;
 use crate::delivery::{ATTEMPT_TIME, Attempts, Delivery, Subscriptions};
 use crate::io::{Batch, CallChange, EventSink, Later, Link, LinkHealth, Links};
 use crate::store::{Acceptance, CallState, Definition, NewEvent, Store, Untold};
@@ -149,13 +149,12 @@ fn subscriptions(config: &Config) -> Subscriptions {
     }
 }
 
-/// A definition of the store. It was right when it was put there; what a newer version wrote may be unknown to this one.
+/// A definition of the store, unless it cannot be read.
 fn plan(definition: &Definition) -> Option<(WebhookName, Arc<EventPlan>)> {
-    let called = format!("subscription {} of the store", definition.name);
-    match parse_stored(&called, definition.body.as_bytes(), true) {
-        Ok(stored) => stored.subscriptions.into_iter().next().map(|(name, stored)| (name, stored.plan)),
+    match definition.read() {
+        Ok(stored) => stored.map(|stored| (stored.plan.subscription().name.clone(), stored.plan)),
         Err(problems) => {
-            tracing::error!("it is not told:\n{}", problems.draw(false));
+            tracing::error!("a subscription of the store is told nothing:\n{}", problems.draw(false));
             None
         }
     }

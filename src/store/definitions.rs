@@ -5,6 +5,7 @@ use std::path::Path;
 use rusqlite::{Connection, TransactionBehavior, params};
 
 use super::database::{OpenError, change};
+use crate::config::{Problems, StoredPlan, parse_stored};
 use crate::terms::UserAction;
 
 /// What is defined. Further kinds will be kept in the same table.
@@ -21,6 +22,20 @@ pub struct Definition {
     pub changed: i64,
     /// Who changed it.
     pub actor: String,
+}
+
+impl Definition {
+    /// Reads the text. It was right when it was put into the store; a newer version may have put there what this one does
+    /// not know. `None`: it defines nothing, which is never put there.
+    ///
+    /// # Errors
+    /// What is wrong with it.
+    pub fn read(&self) -> Result<Option<StoredPlan>, Problems> {
+        // Whether some PBX's calls are followed was warned of when it was put there.
+        let stored =
+            parse_stored(&format!("subscription {} of the store", self.name), self.body.as_bytes(), true)?;
+        Ok(stored.subscriptions.into_values().next())
+    }
 }
 
 impl std::fmt::Debug for Definition {

@@ -38,8 +38,8 @@ const MAY_NAME: &[(&str, &[&str])] = &[
     (
         "app",
         &[
-            "admin", "asterisk", "call", "config", "delivery", "guard", "io", "metrics", "store", "terms",
-            "track", "webhook",
+            "admin", "asterisk", "call", "clock", "config", "delivery", "guard", "io", "metrics", "store",
+            "terms", "track", "webhook",
         ],
     ),
 ];

@@ -11,7 +11,7 @@ use super::super::colour;
 use super::super::explain::json;
 use super::super::transcript::{clean, date};
 use super::{Named, Refused, known};
-use crate::config::{Config, StoredPlan, parse_stored};
+use crate::config::{Config, parse_stored};
 use crate::store::{Definition, Put, Reader, put_subscriptions, remove_subscription};
 
 /// What the daemon does by itself.
@@ -94,11 +94,12 @@ pub(super) fn remove(named: &Named, store: &Path, config: Option<&Config>) -> Re
 pub(super) fn show(named: &Named, store: &Path, config: Option<&Config>) -> Result<String, Refused> {
     let name = &named.name;
     let definitions = Reader::open(store)?.definitions()?;
-    let Some(definition) = definitions.iter().find(|definition| definition.name == *name) else {
+    let definition = definitions.iter().find(|definition| definition.name == *name);
+    let plan = definition.map(Definition::read).transpose()?.flatten();
+    let (Some(definition), Some(plan)) = (definition, plan) else {
         known(config, store, name)?;
         return Err(Refused::NotStored(name.clone()));
     };
-    let plan = plan(definition)?;
     let Definition { changed, actor, .. } = definition;
     if named.common.json {
         let value =
@@ -110,12 +111,4 @@ pub(super) fn show(named: &Named, store: &Path, config: Option<&Config>) -> Resu
         if hidden { "# Hidden by the file, which has a subscription of this name too.\n" } else { "" };
     let changed = date(*changed, &TimeZone::system());
     Ok(format!("# From the store; last changed {changed} by {}.\n{hidden}{}", clean(actor), plan.shown()))
-}
-
-/// A definition of the store, read.
-pub(super) fn plan(definition: &Definition) -> Result<StoredPlan, Refused> {
-    let called = format!("subscription {} of the store", definition.name);
-    let stored = parse_stored(&called, definition.body.as_bytes(), true)?;
-    let plan = stored.subscriptions.into_values().next();
-    plan.ok_or_else(|| Refused::NotStored(definition.name.clone()))
 }

@@ -204,7 +204,9 @@ fn list(common: &Common, store: &Path, config: Option<&Config>) -> Result<String
     }
     for definition in reader.definitions()? {
         let hidden = listed.iter().any(|l| l.state.name == definition.name);
-        let on = define::plan(&definition).is_ok_and(|stored| stored.plan.subscription().enabled);
+        let on = definition
+            .read()
+            .is_ok_and(|stored| stored.is_some_and(|stored| stored.plan.subscription().enabled));
         let enabled = enabled(!hidden && on);
         let state = state(&definition.name);
         listed.push(Listed { from: Some(Origin::Store), hidden, enabled, state });

@@ -272,6 +272,6 @@ async fn the_commands_print_what_their_documentation_shows() {
         last = id.find(&said.stdout).map_or(last, |id| id.as_str().to_owned());
         played += 1;
     }
-    assert_eq!(played, 9);
+    assert_eq!(played, 10);
     daemon.stop().await;
 }
