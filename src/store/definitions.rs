@@ -91,8 +91,7 @@ fn write(db: &Connection, Definition { name, body, changed, actor }: &Definition
 }
 
 /// Puts subscriptions, names and texts, into the store: all of them or none. They must have been read without a mistake.
-/// `actor` is who
-/// does it. Returns what became of each.
+/// `actor` is who does it. Returns what became of each.
 ///
 /// # Errors
 /// When there is no such database or it stays locked.

@@ -57,7 +57,7 @@ pub(super) fn put(
             Put::Same => "unchanged",
         };
         said.insert(name, word);
-        if config.is_some_and(|config| config.subscriptions.contains_key(name.as_str())) {
+        if is_in_file(config, name) {
             eprintln!("warning: {name} is hidden by the file, which has a subscription of this name too");
         }
     }
@@ -72,8 +72,7 @@ pub(super) fn put(
 pub(super) fn remove(named: &Named, store: &Path, config: Option<&Config>) -> Result<String, Refused> {
     let name = &named.name;
     if !remove_subscription(store, name, &actor())? {
-        known(config, store, name)?;
-        return Err(Refused::NotStored(name.clone()));
+        return Err(not_stored(config, store, name));
     }
     if named.common.json {
         return Ok(json(&serde_json::json!({ "removed": true })));
@@ -81,6 +80,8 @@ pub(super) fn remove(named: &Named, store: &Path, config: Option<&Config>) -> Re
     let states = Reader::open(store)?.subscriptions()?;
     let pending = states.iter().find(|state| state.name == *name).map_or(0, |state| state.pending);
     let left = match pending {
+        // The file has one of this name too: it tells them.
+        _ if is_in_file(config, name) => String::new(),
         0 => String::new(),
         pending => format!(
             "{pending} of its deliveries are pending and are not made any more. They stay in the log: \
@@ -97,8 +98,7 @@ pub(super) fn show(named: &Named, store: &Path, config: Option<&Config>) -> Resu
     let definition = definitions.iter().find(|definition| definition.name == *name);
     let plan = definition.map(Definition::read).transpose()?.flatten();
     let (Some(definition), Some(plan)) = (definition, plan) else {
-        known(config, store, name)?;
-        return Err(Refused::NotStored(name.clone()));
+        return Err(not_stored(config, store, name));
     };
     let Definition { changed, actor, .. } = definition;
     if named.common.json {
@@ -111,4 +111,17 @@ pub(super) fn show(named: &Named, store: &Path, config: Option<&Config>) -> Resu
         if hidden { "# Hidden by the file, which has a subscription of this name too.\n" } else { "" };
     let changed = date(*changed, &TimeZone::system());
     Ok(format!("# From the store; last changed {changed} by {}.\n{hidden}{}", clean(actor), plan.shown()))
+}
+
+fn is_in_file(config: Option<&Config>, name: &str) -> bool {
+    config.is_some_and(|config| config.subscriptions.contains_key(name))
+}
+
+/// Why there is nothing of this name in the store.
+fn not_stored(config: Option<&Config>, store: &Path, name: &str) -> Refused {
+    match known(config, store, name) {
+        Err(unknown) => unknown,
+        Ok(()) if is_in_file(config, name) => Refused::NotStored(name.to_owned()),
+        Ok(()) => Refused::Unknown(name.to_owned(), " in the store".to_owned()),
+    }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use rustix::process::Signal;
 use switchhook::metrics::METRICS;
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
 use super::daemon::in_time;
@@ -179,4 +179,57 @@ async fn a_web_server_in_its_place_is_not_healthy() {
         tokio::task::spawn_blocking(move || healthcheck(&folder_path)).await.expect("a thread");
     assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("HTTP 404 Not Found, not 200"), "{said}");
+}
+
+/// An Asterisk's manager that lets one connection in, says yes to everything, and has no channels.
+async fn manager(listener: tokio::net::TcpListener) {
+    let (socket, _) = listener.accept().await.expect("a connection");
+    drop(listener);
+    let mut socket = BufReader::new(socket);
+    socket.write_all(b"Asterisk Call Manager/11.0.0\r\n").await.expect("somebody reads");
+    let (mut action, mut line) = (String::new(), String::new());
+    while socket.read_line(&mut line).await.is_ok_and(|read| read > 0) {
+        if line.trim().is_empty() {
+            let value =
+                |key: &str| action.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
+            let id = value("ActionID: ");
+            let mut said = format!("Response: Success\r\nActionID: {id}\r\nChallenge: 1\r\n\r\n");
+            if value("Action: ") == "CoreShowChannels" {
+                said.push_str(&format!("Event: CoreShowChannelsComplete\r\nActionID: {id}\r\n\r\n"));
+            }
+            socket.write_all(said.as_bytes()).await.expect("somebody reads");
+            action.clear();
+        }
+        action.push_str(&std::mem::take(&mut line));
+    }
+}
+
+#[tokio::test]
+async fn a_link_is_followed_or_lost_since_some_time() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let (admin, ami) = (free(), listener.local_addr().expect("an address"));
+    let asterisk = tokio::spawn(manager(listener));
+    let text = format!("[admin]\nlisten = \"{admin}\"\n[asterisk.main]\nami = \"{ami}\"\nsecret = \"x\"\n");
+    let daemon = Running::start(folder.path(), &text).await;
+    daemon.says("following calls", 1).await;
+    let (status, parts) = get(admin, "/ready").await;
+    assert_eq!(
+        (status.as_str(), parts.lines().last()),
+        ("HTTP/1.1 200 OK", Some("asterisk main: following"))
+    );
+    let page = get(admin, "/metrics").await.1;
+    for line in
+        ["switchhook_link_connected{pbx=\"main\"} 1.0", "switchhook_link_logins_total{pbx=\"main\"} 1"]
+    {
+        assert!(page.lines().any(|l| l == line), "no {line}\n{page}");
+    }
+    asterisk.abort();
+    daemon.says("the link to the PBX is down", 1).await;
+    let (status, parts) = get(admin, "/ready").await;
+    assert!(
+        status.contains("503") && parts.contains("asterisk main: not connected since 20"),
+        "{status} {parts}"
+    );
+    daemon.stop().await;
 }

@@ -119,6 +119,8 @@ async fn what_is_in_the_file_is_changed_there() {
             "{refused:?}"
         );
     }
+    let unknown = ended(folder.path(), &["subscription", "remove", "crm", "--store", "switchhook.db"]);
+    assert!(unknown.stderr.contains("there is no subscription \"crm\" in the store"), "{unknown:?}");
     fs::write(folder.path().join("none.toml"), "[subscription]\n").expect("a file");
     let empty = subscription(folder.path(), &["put", "none.toml"], "").await;
     assert_eq!((empty.code, empty.stderr.contains("there is no definition")), (Some(78), true), "{empty:?}");
