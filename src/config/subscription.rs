@@ -12,8 +12,8 @@ use super::text::Text;
 use super::warnings;
 use super::webhook::{Texts, headers, plan_error, secret, template, url_of, written};
 use crate::terms::{
-    Direction, EventBody, EventKind, Method, Order, Place, Restrict, Secret, Subscription, Template,
-    WebhookName,
+    Direction, Disposition, EventBody, EventKind, Method, Order, Place, Restrict, Secret, Subscription,
+    Template, WebhookName,
 };
 use crate::webhook::EventPlan;
 
@@ -99,6 +99,7 @@ fn restrict(part: &Part<'_>) -> Restrict {
     Restrict {
         numbers: list("numbers", r#"["31201234567"]"#),
         extensions: list("extensions", r#"["201"]"#),
+        dispositions: part.words("dispositions", Disposition::ALL).unwrap_or_default(),
         people: list("people", r#"["anna"]"#),
     }
 }

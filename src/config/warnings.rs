@@ -145,6 +145,11 @@ pub(super) fn subscription(part: &Part<'_>, subscription: &Subscription, followe
         let help = "changes are restricted by people";
         reader.warn(written(part, "restrict"), "numbers and extensions restrict calls alone", help);
     }
+    let ends = events.iter().any(|event| matches!(event, EventKind::Disconnected | EventKind::Cdr));
+    if !restrict.dispositions.is_empty() && !ends {
+        let help = r#"how a call came out is known at its end: add "disconnected" or "cdr" to events"#;
+        reader.warn(written(part, "restrict"), "dispositions restricts none of these events", help);
+    }
     if let Some((event, _)) = subscription.expires.iter().find(|(event, _)| !events.contains(event)) {
         let message = format!("{} is not among the events", event.as_str());
         reader.warn(written(part, "expires"), message, "remove it, or add it to events");

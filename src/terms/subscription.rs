@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Direction, EventKind, Method, Secret, Template, Variable, WebhookName};
+use super::{Direction, Disposition, EventKind, Method, Secret, Template, Variable, WebhookName};
 
 /// Who is told of what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,14 +53,16 @@ pub enum EventBody {
     },
 }
 
-/// Whose calls and changes a subscription is told. An empty list restricts nothing. Calls are restricted by `numbers` and
-/// by `extensions`, both must allow it; changes by `people`.
+/// Whose calls and changes a subscription is told. An empty list restricts nothing. Calls are restricted by `numbers`,
+/// `extensions` and `dispositions`, all must allow it; changes by `people`.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct Restrict {
     /// Numbers that a call came from or went to.
     pub numbers: Vec<String>,
     /// Our own phones.
     pub extensions: Vec<String>,
+    /// How the call came out. What has no disposition yet is not restricted by it.
+    pub dispositions: Vec<Disposition>,
     /// Who made a change: for [`EventKind::User`] alone.
     pub people: Vec<String>,
 }

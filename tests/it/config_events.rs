@@ -4,7 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use switchhook::config::{self, parse_stored};
-use switchhook::terms::{Direction, EventKind, Method, Order, Subscription};
+use switchhook::terms::{Direction, Disposition, EventKind, Method, Order, Subscription};
 
 use crate::config::{drawn, env, right};
 
@@ -22,6 +22,7 @@ fn keys_of_a_subscription() {
         "events = [\"cdr\"]\nbody = \"{event}\"\ncontent_type = \"text/plain\"",
         "events = [\"cdr\"]\ncontent_type = \"text/plain\"",
         "events = [\"cdr\"]\nrestrict = { number = [\"201\"], people = \"anna\" }",
+        "events = [\"cdr\"]\nrestrict = { dispositions = [\"noanswer\", \"missed\"] }",
         "events = [\"cdr\"]\nexpires = { ringin = \"30s\", cdr = \"31d\", call = 5 }",
         "events = [\"cdr\"]\nschedule = [\"5s\", \"0s\", 5]",
         "events = [\"cdr\"]\nsecret = [\"hunter2\"]",
@@ -75,7 +76,7 @@ order = "none"
 expires = { ringing = "30s" }
 schedule = []
 secret = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"
-restrict = { numbers = ["1"], extensions = ["2"] }
+restrict = { numbers = ["1"], extensions = ["2"], dispositions = ["no_answer", "busy"] }
 "#;
     let config = right(text);
     let ami = &config.asterisk[0];
@@ -97,6 +98,7 @@ restrict = { numbers = ["1"], extensions = ["2"] }
         (&*crm.restrict.numbers, &*crm.restrict.extensions),
         (&["1".to_owned()][..], &["2".to_owned()][..])
     );
+    assert_eq!(crm.restrict.dispositions, [Disposition::NoAnswer, Disposition::Busy]);
     let plain = right("[subscription.crm]\nevents = [\"user\"]\nurl = \"http://a.example/\"\n");
     let crm = plain.subscriptions["crm"].subscription();
     assert!(plain.subscriptions_enabled && crm.enabled && plain.warnings.is_empty());
@@ -137,6 +139,11 @@ expires = { ringing = "30s" }
 url = "http://a/"
 events = ["user"]
 restrict = { numbers = ["201"] }
+
+[subscription.z]
+url = "http://a/"
+events = ["ringing"]
+restrict = { dispositions = ["busy"] }
 "#,
     );
     let mut drawn: Vec<String> = config.warnings.iter().map(|w| w.draw(false)).collect();

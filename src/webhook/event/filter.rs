@@ -30,9 +30,13 @@ fn wants_call(subscription: &Subscription, call: &CallEvent) -> bool {
     let phones = [&call.extension, &call.callto, &call.callfrom]
         .into_iter()
         .chain(call.legs.iter().map(|l| &l.extension));
+    let came_out = call.disposition.is_none_or(|disposition| {
+        restrict.dispositions.is_empty() || restrict.dispositions.contains(&disposition)
+    });
     let of_number = |wanted: &String| numbers.iter().any(|number| is_same_number(wanted, number));
     let mut of_phone = phones.map(|phone| restrict.extensions.contains(phone));
     direction
+        && came_out
         && (restrict.numbers.is_empty() || restrict.numbers.iter().any(of_number))
         && (restrict.extensions.is_empty() || of_phone.any(|is| is))
 }

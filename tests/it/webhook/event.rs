@@ -349,8 +349,12 @@ fn who_is_told() {
 
     let restricted = |numbers: &[&str], extensions: &[&str], people: &[&str]| {
         let texts = |given: &[&str]| given.iter().map(|t| (*t).to_owned()).collect();
-        let restrict =
-            Restrict { numbers: texts(numbers), extensions: texts(extensions), people: texts(people) };
+        let restrict = Restrict {
+            numbers: texts(numbers),
+            extensions: texts(extensions),
+            people: texts(people),
+            ..Restrict::default()
+        };
         Subscription { restrict, ..all() }
     };
     for (numbers, extensions, wanted) in [
@@ -365,6 +369,15 @@ fn who_is_told() {
     ] {
         assert_eq!(wants(restricted(numbers, extensions, &["bob"]), &told(ringing())), wanted, "{numbers:?}");
     }
+    // A missed call: only its end can say so.
+    let missed = || {
+        let dispositions = vec![Disposition::NoAnswer, Disposition::Cancelled];
+        Subscription { restrict: Restrict { dispositions, ..Restrict::default() }, ..all() }
+    };
+    let came_out =
+        |disposition| CallEvent { event: EventKind::Cdr, disposition: Some(disposition), ..ringing() };
+    assert!(wants(missed(), &told(ringing())) && wants(missed(), &told(came_out(Disposition::Cancelled))));
+    assert!(!wants(missed(), &told(came_out(Disposition::Answered))));
     // The phone that did not answer: in the record alone.
     let leg = LegRecord {
         extension: "209".to_owned(),
