@@ -34,6 +34,17 @@ fn its_dialplan_waits_as_long_as_its_configuration_needs() {
 }
 
 #[test]
+fn its_configurations_are_right() {
+    let all = blocks("toml").concat();
+    let secret = |_: &str| Some("https://chat.example.com/hook".to_owned());
+    let config = config::parse("README.md", Path::new("."), all.as_bytes(), &secret);
+    let config = config.unwrap_or_else(|problems| panic!("{}", problems.draw(false)));
+    let warnings: Vec<String> = config.warnings.iter().map(|warning| warning.draw(false)).collect();
+    assert!(warnings.is_empty(), "{}", warnings.join("\n"));
+    assert_eq!((config.subscriptions.len(), config.asterisk.len()), (2, 1));
+}
+
+#[test]
 fn its_demonstration_is_the_real_one() {
     let real = file("tests/it/snapshots/it__cli_demo__demo.snap");
     for block in blocks("text") {
