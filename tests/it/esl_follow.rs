@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use switchhook::freeswitch::esl::login;
 use switchhook::freeswitch::inbound::{Account, EVENTS, Lost, Output, Session};
 use switchhook::terms::Secret;
-use switchhook::track::{ChannelEvent, Session as _};
+use switchhook::track::{ChannelEvent, ChannelInfo, Disposition, Session as _};
 
 use crate::following::{
     Follower, START, dialogue, play as play_calls, recorded_esl, shown, tests_folder, wanted,
@@ -326,6 +326,31 @@ fn a_call_that_is_too_young_for_the_list_goes_on() {
     }
     let told = follower.end();
     assert!(told.iter().all(|event| !event.synthetic), "{}", shown(&told));
+}
+
+/// The list is behind the events, and those of the answer came before the link was up: only the hangup tells of it.
+#[test]
+fn a_call_that_was_answered_around_the_connect_was_answered() {
+    let events = recorded_esl(&folder().join("answered.txt"));
+    let channels: Vec<ChannelInfo> = events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            ChannelEvent::Created(info) => Some(ChannelInfo { start: Some(START), ..info.clone() }),
+            _ => None,
+        })
+        .collect();
+    let hangs_up = |e: &ChannelEvent| matches!(e, ChannelEvent::HangupAsked(_) | ChannelEvent::Hangup { .. });
+    let rest = events.iter().position(|(_, e)| hangs_up(e)).expect("it ends");
+    let rest = &events[rest.saturating_sub(2)..];
+    let mut follower = Follower::restored([], rest[0].0 - 500);
+    follower.snapshot(rest[0].0 - 500, &channels);
+    for (at, event) in rest {
+        follower.take(*at, event.clone());
+    }
+    let told = follower.end();
+    let kinds: Vec<&str> = told.iter().map(|event| event.event.as_str()).collect();
+    assert_eq!(kinds, ["call", "ringing", "connected", "disconnected", "cdr"]);
+    assert_eq!(told[3].disposition, Some(Disposition::Answered));
 }
 
 /// The called leg's events do not have the variables of the dialplan, the caller's have.
