@@ -308,6 +308,8 @@ fn a_call_that_is_too_young_for_the_list_goes_on() {
     for (at, event) in &events[..=rings] {
         follower.take(*at, event.clone());
     }
+    // A moment later FreeSWITCH is asked, and its database does not know the call yet.
+    follower.pass_until(events[rings].0 + 300);
     let mut session = Session::new(follower.now(), account());
     for text in
         ["Content-Type: auth/request\n\n", &"Content-Type: command/reply\nReply-Text: +OK\n\n".repeat(11)]
@@ -351,6 +353,15 @@ fn a_call_that_was_answered_around_the_connect_was_answered() {
     let kinds: Vec<&str> = told.iter().map(|event| event.event.as_str()).collect();
     assert_eq!(kinds, ["call", "ringing", "connected", "disconnected", "cdr"]);
     assert_eq!(told[3].disposition, Some(Disposition::Answered));
+}
+
+/// Who transfers while the target rings is told at once, and not when it answers.
+#[test]
+fn a_blonde_transfer_is_told_before_its_target_answers() {
+    let told = play_calls(&recorded_esl(&folder().join("blonde_refer.txt")));
+    let at = |kind: &str| told.iter().rfind(|e| e.event.as_str() == kind).map(|e| e.timestamp);
+    let (transferred, answered) = (at("transferred").expect("told"), at("connected").expect("told"));
+    assert!(transferred + 1000 < answered, "{transferred} {answered}");
 }
 
 /// The called leg's events do not have the variables of the dialplan, the caller's have.
