@@ -303,13 +303,12 @@ fn a_peer_out_of_step_ends_the_connection() {
 fn a_call_that_is_too_young_for_the_list_goes_on() {
     let mut follower = Follower::new();
     let events = recorded_esl(&folder().join("noanswer.txt"));
-    let rings =
-        events.iter().position(|(_, e)| matches!(e, ChannelEvent::DialRinging { .. })).expect("it rings");
-    for (at, event) in &events[..=rings] {
+    let ends = events.iter().position(|(_, e)| matches!(e, ChannelEvent::DialEnd { .. })).expect("it ends");
+    for (at, event) in &events[..ends] {
         follower.take(*at, event.clone());
     }
     // A moment later FreeSWITCH is asked, and its database does not know the call yet.
-    follower.pass_until(events[rings].0 + 300);
+    follower.pass_until(events[ends - 1].0 + 300);
     let mut session = Session::new(follower.now(), account());
     for text in
         ["Content-Type: auth/request\n\n", &"Content-Type: command/reply\nReply-Text: +OK\n\n".repeat(11)]
@@ -323,7 +322,7 @@ fn a_call_that_is_too_young_for_the_list_goes_on() {
         _ => None,
     });
     follower.tracker.snapshot(follower.now(), follower.wall(), asked.expect("a list"), &[]);
-    for (at, event) in &events[rings + 1..] {
+    for (at, event) in &events[ends..] {
         follower.take(*at, event.clone());
     }
     let told = follower.end();
