@@ -2,13 +2,7 @@
 
 use crate::freeswitch::said::Said;
 use crate::terms::Number;
-use crate::track::{ChannelInfo, Kind, VariableNames};
-
-/// Bytes of a name, number or id that are kept, at most.
-pub(super) const MAX_TEXT: usize = 256;
-
-/// Bytes of a variable's value that are kept, at most.
-pub(super) const MAX_VALUE: usize = 1000;
+use crate::track::{ChannelInfo, Kind, MAX_TEXT, MAX_VALUE, VariableNames, cut};
 
 /// The variables that are read whoever wants them: `{call}`.
 const ALWAYS: [&str; 1] = ["webhook_call"];
@@ -146,10 +140,6 @@ fn phone(name: &str) -> &str {
         true => user.strip_suffix("-a").or_else(|| user.strip_suffix("-b")).unwrap_or(user),
         false => user,
     }
-}
-
-pub(super) fn cut(text: &str, max: usize) -> String {
-    text[..text.floor_char_boundary(max)].to_owned()
 }
 
 #[cfg(test)]

@@ -2,10 +2,10 @@
 
 use crate::freeswitch::esl::Event;
 use crate::freeswitch::said::Said;
-use crate::track::{ChannelEvent, ChannelInfo, DialStatus, VariableNames};
+use crate::track::{ChannelEvent, ChannelInfo, DialStatus, MAX_TEXT, MAX_VALUE, VariableNames, cut};
 
 use super::cause::{dial_status, q850};
-use super::channel::{MAX_TEXT, MAX_VALUE, bare, channel, cut, is_outbound, other_leg};
+use super::channel::{bare, channel, is_outbound, other_leg};
 
 /// The variable, or header of the `event` application, by which a dialplan says that an application counts as the answer.
 const ANSWERED: &str = "switchhook_answered";
