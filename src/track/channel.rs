@@ -2,6 +2,17 @@
 
 use serde::{Deserialize, Serialize};
 
+/// Bytes of a name, number or id that are kept, at most.
+pub const MAX_TEXT: usize = 256;
+
+/// Bytes of a variable's value that are kept, at most.
+pub const MAX_VALUE: usize = 1000;
+
+/// The beginning of a text, at most so many bytes.
+pub fn cut(text: &str, max: usize) -> String {
+    text[..text.floor_char_boundary(max)].to_owned()
+}
+
 /// A channel as an event describes it. What the event does not say is empty or `None`. A withheld number is empty.
 #[derive(Clone, Debug, PartialEq, Eq, Default)]
 pub struct ChannelInfo {

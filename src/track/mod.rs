@@ -30,7 +30,7 @@ use std::collections::{BTreeSet, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 pub use call::OpenCall;
-pub use channel::{ChannelEvent, ChannelInfo, DialStatus, Kind, State};
+pub use channel::{ChannelEvent, ChannelInfo, DialStatus, Kind, MAX_TEXT, MAX_VALUE, State, cut};
 pub use session::{Due, MAX_CHANNELS, RESYNC, STEP, Session, SessionOutput, Upkeep};
 pub use trunks::Trunks;
 pub use variables::VariableNames;

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use switchhook::freeswitch::esl::login;
 use switchhook::freeswitch::inbound::{Account, EVENTS, Lost, Output, Session};
 use switchhook::terms::Secret;
-use switchhook::track::{ChannelEvent, Session as _};
+use switchhook::track::{ChannelEvent, ChannelInfo, Disposition, Session as _};
 
 use crate::following::{
     Follower, START, dialogue, play as play_calls, recorded_esl, shown, tests_folder, wanted,
@@ -303,11 +303,12 @@ fn a_peer_out_of_step_ends_the_connection() {
 fn a_call_that_is_too_young_for_the_list_goes_on() {
     let mut follower = Follower::new();
     let events = recorded_esl(&folder().join("noanswer.txt"));
-    let rings =
-        events.iter().position(|(_, e)| matches!(e, ChannelEvent::DialRinging { .. })).expect("it rings");
-    for (at, event) in &events[..=rings] {
+    let ends = events.iter().position(|(_, e)| matches!(e, ChannelEvent::DialEnd { .. })).expect("it ends");
+    for (at, event) in &events[..ends] {
         follower.take(*at, event.clone());
     }
+    // A moment later FreeSWITCH is asked, and its database does not know the call yet.
+    follower.pass_until(events[ends - 1].0 + 300);
     let mut session = Session::new(follower.now(), account());
     for text in
         ["Content-Type: auth/request\n\n", &"Content-Type: command/reply\nReply-Text: +OK\n\n".repeat(11)]
@@ -321,11 +322,45 @@ fn a_call_that_is_too_young_for_the_list_goes_on() {
         _ => None,
     });
     follower.tracker.snapshot(follower.now(), follower.wall(), asked.expect("a list"), &[]);
-    for (at, event) in &events[rings + 1..] {
+    for (at, event) in &events[ends..] {
         follower.take(*at, event.clone());
     }
     let told = follower.end();
     assert!(told.iter().all(|event| !event.synthetic), "{}", shown(&told));
+}
+
+/// The list is behind the events, and those of the answer came before the link was up: only the hangup tells of it.
+#[test]
+fn a_call_that_was_answered_around_the_connect_was_answered() {
+    let events = recorded_esl(&folder().join("answered.txt"));
+    let channels: Vec<ChannelInfo> = events
+        .iter()
+        .filter_map(|(_, event)| match event {
+            ChannelEvent::Created(info) => Some(ChannelInfo { start: Some(START), ..info.clone() }),
+            _ => None,
+        })
+        .collect();
+    let hangs_up = |e: &ChannelEvent| matches!(e, ChannelEvent::HangupAsked(_) | ChannelEvent::Hangup { .. });
+    let rest = events.iter().position(|(_, e)| hangs_up(e)).expect("it ends");
+    let rest = &events[rest.saturating_sub(2)..];
+    let mut follower = Follower::restored([], rest[0].0 - 500);
+    follower.snapshot(rest[0].0 - 500, &channels);
+    for (at, event) in rest {
+        follower.take(*at, event.clone());
+    }
+    let told = follower.end();
+    let kinds: Vec<&str> = told.iter().map(|event| event.event.as_str()).collect();
+    assert_eq!(kinds, ["call", "ringing", "connected", "disconnected", "cdr"]);
+    assert_eq!(told[3].disposition, Some(Disposition::Answered));
+}
+
+/// Who transfers while the target rings is told at once, and not when it answers.
+#[test]
+fn a_blonde_transfer_is_told_before_its_target_answers() {
+    let told = play_calls(&recorded_esl(&folder().join("blonde_refer.txt")));
+    let at = |kind: &str| told.iter().rfind(|e| e.event.as_str() == kind).map(|e| e.timestamp);
+    let (transferred, answered) = (at("transferred").expect("told"), at("connected").expect("told"));
+    assert!(transferred + 1000 < answered, "{transferred} {answered}");
 }
 
 /// The called leg's events do not have the variables of the dialplan, the caller's have.

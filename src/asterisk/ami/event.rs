@@ -1,15 +1,9 @@
 //! From AMI's events to [`ChannelEvent`].
 
 use crate::terms::Number;
-use crate::track::{ChannelEvent, ChannelInfo, DialStatus, Kind, State};
+use crate::track::{ChannelEvent, ChannelInfo, DialStatus, Kind, MAX_TEXT, MAX_VALUE, State, cut};
 
 use super::codec::Block;
-
-/// Bytes of a name, number or id that are kept, at most.
-const MAX_TEXT: usize = 256;
-
-/// Bytes of a variable's value that are kept, at most.
-const MAX_VALUE: usize = 1000;
 
 /// Channels of these technologies are the PBX itself: nobody is behind them.
 const INTERNAL: &[&str] = &[
@@ -141,10 +135,6 @@ fn channel(block: &Block<'_>, prefix: &str) -> Option<ChannelInfo> {
 
 fn text(block: &Block<'_>, name: &str) -> String {
     cut(&block.text(name), MAX_TEXT)
-}
-
-fn cut(text: &str, max: usize) -> String {
-    text[..text.floor_char_boundary(max)].to_owned()
 }
 
 fn number(block: &Block<'_>, name: &str) -> Option<u16> {

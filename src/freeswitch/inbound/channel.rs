@@ -2,13 +2,7 @@
 
 use crate::freeswitch::said::Said;
 use crate::terms::Number;
-use crate::track::{ChannelInfo, Kind, VariableNames};
-
-/// Bytes of a name, number or id that are kept, at most.
-pub(super) const MAX_TEXT: usize = 256;
-
-/// Bytes of a variable's value that are kept, at most.
-const MAX_VALUE: usize = 1000;
+use crate::track::{ChannelInfo, Kind, MAX_TEXT, MAX_VALUE, VariableNames, cut};
 
 /// The variables that are read whoever wants them: `{call}`.
 const ALWAYS: [&str; 1] = ["webhook_call"];
@@ -35,8 +29,11 @@ pub(super) fn channel(said: Said<'_>, wanted: &VariableNames) -> Option<ChannelI
         let value = said.0.variable(name).filter(|value| !value.is_empty())?;
         Some((cut(name, MAX_TEXT), cut(&value, MAX_VALUE)))
     };
+    let linked_id = cut(&linked_id(said), MAX_TEXT);
+    // A leg of somebody else's call has an account of its own there.
+    let account = if linked_id == unique_id { said.get("variable_accountcode") } else { String::new() };
     Some(ChannelInfo {
-        linked_id: cut(&linked_id(said), MAX_TEXT),
+        linked_id,
         kind: kind(&name, &unique_id, &said.get("variable_other_loopback_leg_uuid")),
         extension: extension(&name, &own_user),
         name,
@@ -44,8 +41,7 @@ pub(super) fn channel(said: Said<'_>, wanted: &VariableNames) -> Option<ChannelI
         number: cut(&number, MAX_TEXT),
         caller_name: cut(caller.shown_name(), MAX_TEXT),
         exten: cut(&said.get("Caller-Destination-Number"), MAX_TEXT),
-        // A leg that was called has its own one there.
-        account: if outbound { String::new() } else { cut(&said.get("variable_accountcode"), MAX_TEXT) },
+        account: cut(&account, MAX_TEXT),
         state: None,
         bridge: None,
         start: None,
@@ -144,10 +140,6 @@ fn phone(name: &str) -> &str {
         true => user.strip_suffix("-a").or_else(|| user.strip_suffix("-b")).unwrap_or(user),
         false => user,
     }
-}
-
-pub(super) fn cut(text: &str, max: usize) -> String {
-    text[..text.floor_char_boundary(max)].to_owned()
 }
 
 #[cfg(test)]

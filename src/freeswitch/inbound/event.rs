@@ -2,7 +2,7 @@
 
 use crate::freeswitch::esl::Event;
 use crate::freeswitch::said::Said;
-use crate::track::{ChannelEvent, ChannelInfo, DialStatus, VariableNames};
+use crate::track::{ChannelEvent, ChannelInfo, DialStatus, MAX_TEXT, MAX_VALUE, VariableNames, cut};
 
 use super::cause::{dial_status, q850};
 use super::channel::{bare, channel, is_outbound, other_leg};
@@ -37,7 +37,7 @@ pub fn channel_events(event: &Event, wanted: &VariableNames) -> Vec<ChannelEvent
         "RECORD_START" => recorded(said, info.clone()),
         _ => return Vec::new(),
     };
-    let queue = said.get("variable_cc_queue");
+    let queue = cut(&said.get("variable_cc_queue"), MAX_TEXT);
     if !queue.is_empty() {
         events.push(ChannelEvent::QueueJoined { channel: info.clone(), queue });
     }
@@ -99,7 +99,7 @@ fn transfers(said: Said<'_>, info: &ChannelInfo) -> Option<ChannelEvent> {
     match how {
         "blind" if !called => {
             let destination = said.get("variable_transfer_destination");
-            let extension = destination.strip_prefix("blind:").unwrap_or(who).to_owned();
+            let extension = cut(destination.strip_prefix("blind:").unwrap_or(who), MAX_TEXT);
             Some(ChannelEvent::BlindTransfer { transferer: info.clone(), extension })
         }
         "att" if !called => {
@@ -119,6 +119,11 @@ fn hung_up(said: Said<'_>, info: &ChannelInfo) -> Vec<ChannelEvent> {
         let status = if was_answered { DialStatus::Answer } else { dial_status(&cause) };
         events.push(ChannelEvent::DialEnd { to: info.clone(), status });
     }
+    // Where its bridge was not seen, because the link came up around that moment, it was answered all the same.
+    let last = said.get("variable_last_bridge_to");
+    if !last.is_empty() {
+        events.push(ChannelEvent::Bridged { one: info.clone(), other: bare(&last) });
+    }
     if said.get("variable_sip_hangup_disposition").starts_with("recv_") {
         events.push(ChannelEvent::HangupAsked(info.clone()));
     }
@@ -133,7 +138,7 @@ fn hung_up(said: Said<'_>, info: &ChannelInfo) -> Vec<ChannelEvent> {
 }
 
 fn recorded(said: Said<'_>, mut info: ChannelInfo) -> Vec<ChannelEvent> {
-    let file = said.get("Record-File-Path");
+    let file = cut(&said.get("Record-File-Path"), MAX_VALUE);
     info.variables.push((RECORDING.to_owned(), file));
     vec![ChannelEvent::Changed(info)]
 }

@@ -2,9 +2,9 @@
 
 use serde::Deserialize;
 
-use super::channel::{MAX_TEXT, cut, extension, kind};
+use super::channel::{extension, kind};
 use crate::terms::Number;
-use crate::track::ChannelInfo;
+use crate::track::{ChannelInfo, MAX_TEXT, cut};
 
 /// A list. Without rows there is no `rows` (measured).
 #[derive(Deserialize)]
