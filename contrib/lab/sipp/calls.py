@@ -144,7 +144,7 @@ def problems(call: Call, seen: Seen, followed: bool) -> Iterator[str]:
     """Everything that is not as it should be."""
     if seen.rang != [(call.reaches, call.shows)]:
         yield f"reached {_shown(seen.rang)}; it was to reach {_shown([(call.reaches, call.shows)])}"
-    if not seen.well:
+    elif not seen.well:
         yield "the caller's side of the call did not go as written"
     if followed and tuple(seen.told) != EVENTS:
         yield f"the web server was told {' '.join(seen.told) or 'nothing'}; it was to be told {' '.join(EVENTS)}"
