@@ -8,6 +8,7 @@ use std::env;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use super::receiver::{Manner, Receiver, assert_in_order};
@@ -21,6 +22,9 @@ const ROUND: u64 = 1_000;
 
 /// Calls that a child accepts; then it only tells, until it is killed.
 const CALLS: u32 = 12;
+
+/// For a child to come to its first event.
+const START: Duration = Duration::from_secs(60);
 
 /// Events that wait for the disk at a time.
 const IN_FLIGHT: usize = 8;
@@ -63,7 +67,12 @@ fn run_round(first: u64, count: u64, random: &mut u64) -> Checked {
         let moment = Duration::from_micros(*random >> 33 & 0x1_FFFF);
         let mut child = child_process(&path, &receiver, run, CALLS);
         let said = BufReader::new(child.stdout.take().expect("its output"));
-        let reading = std::thread::spawn(move || read_acked(said));
+        let (began, begun) = mpsc::channel();
+        let reading = std::thread::spawn(move || read_acked(said, &began));
+        // Every second moment counts from the first event on the disk: on a slow machine the others hit the start alone.
+        if run % 2 == 1 {
+            begun.recv_timeout(START).expect("a child that accepts");
+        }
         let end = Instant::now() + moment;
         while let Some(left) = end.checked_duration_since(Instant::now()) {
             std::thread::park_timeout(left);
@@ -93,12 +102,14 @@ fn run_round(first: u64, count: u64, random: &mut u64) -> Checked {
 }
 
 /// What was on the disk before the end.
-fn read_acked(said: impl BufRead) -> Vec<(String, u32)> {
+fn read_acked(said: impl BufRead, began: &mpsc::Sender<()>) -> Vec<(String, u32)> {
     let lines = said.lines().map_while(Result::ok);
     let acked = lines.filter_map(|line| {
         // The last word shows that the line is whole.
         let words: Vec<String> = line.split(' ').map(str::to_owned).collect();
         let at = words.iter().position(|word| word == "accepted")?;
+        // Nobody may wait for it any more.
+        began.send(()).ok();
         (words.get(at + 3)? == "whole").then(|| Some((words[at + 1].clone(), words[at + 2].parse().ok()?)))?
     });
     acked.collect()
