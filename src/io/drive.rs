@@ -23,6 +23,9 @@ use crate::webhook::{self, Exchange};
 /// How long the PBX may take to take what we write. The largest answer is smaller than a socket's buffer.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 
+/// A time that is noticed so much too late: the process was stopped, or the machine is overloaded.
+const LATE: Duration = Duration::from_millis(100);
+
 /// Where the calls of a worker read to, one after the other: a call that waits needs no buffer of its own. An environment
 /// is less than 2 KiB.
 pub(super) type Scratch = RefCell<[u8; 4096]>;
@@ -73,7 +76,7 @@ impl<S: Session> Driver<S> {
     /// Drives the call to its end. `opened` is called when the PBX has said what it wants.
     pub(super) async fn run(mut self, mut stream: TcpStream, opened: impl FnOnce()) {
         let mut opened = Some(opened);
-        let (mut ended, mut told) = (false, false);
+        let (mut ended, mut told, mut looked) = (false, false, false);
         let shutdown = self.worker.shared.cut.clone();
         while let Some(wait) = self.settle(&mut stream).await {
             if self.call.is_some()
@@ -89,6 +92,13 @@ impl<S: Session> Driver<S> {
                 () = tokio::time::sleep_until(wait.into()) => Woken::Time,
             };
             let now = Instant::now();
+            // What came while nobody could look counts before the time that is over. It is seen after one more look.
+            if matches!(woken, Woken::Time) && !looked && now > wait + LATE {
+                looked = true;
+                tokio::task::yield_now().await;
+                continue;
+            }
+            looked = false;
             match woken {
                 Woken::Read(Ok(n)) if n > 0 => {
                     self.heard = true;

@@ -7,24 +7,10 @@ use switchhook::terms::Secret;
 use switchhook::track::{ChannelEvent, Session as _};
 
 use crate::following::{Follower, START, dialogue, files, recorded, shown, tests_folder};
+use crate::link_session::{drain, survives};
 
 fn account(username: &str, secret: &str) -> Account {
     Account { username: username.to_owned(), secret: Secret::new(secret) }
-}
-
-/// What a session has said until it waits: what it wrote, and the rest.
-fn drain(session: &mut Session) -> (Vec<u8>, Vec<Output>) {
-    let (mut written, mut rest) = (Vec::new(), Vec::new());
-    loop {
-        match session.poll_output() {
-            Output::Write(bytes) => written.extend(bytes),
-            end @ (Output::Wait(_) | Output::Closed) => {
-                rest.push(end);
-                return (written, rest);
-            }
-            other => rest.push(other),
-        }
-    }
 }
 
 /// Plays a recorded conversation: the session must write what was written then, byte for byte. Asterisk's bytes come in
@@ -299,23 +285,11 @@ proptest::proptest! {
         words in proptest::collection::vec((0usize..WORDS.len(), 0usize..40), 0..40),
         bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..20),
     ) {
-        let mut now = Instant::now();
+        let now = Instant::now();
         let mut session = Session::new(now, account("a", "b"));
         session.handle_bytes(now, START, b"Asterisk Call Manager/11.0.0\r\n");
-        for (word, cut) in words {
-            let word = WORDS[word].as_bytes();
-            let cut = cut.min(word.len());
-            session.handle_bytes(now, START, &word[..cut]);
-            session.handle_bytes(now, START, &word[cut..]);
-            now += Duration::from_secs(1);
-            session.handle_timeout(now);
-            let (_, said) = drain(&mut session);
-            let last = said.last();
-            proptest::prop_assert!(matches!(last, Some(Output::Wait(_) | Output::Closed)), "{:?}", last);
-        }
-        session.handle_bytes(now, START, &bytes);
-        session.handle_eof();
-        proptest::prop_assert!(matches!(drain(&mut session).1.last(), Some(Output::Closed)));
+        let words = words.into_iter().map(|(word, cut)| (WORDS[word], cut));
+        survives(session, now, words, &bytes);
     }
 }
 

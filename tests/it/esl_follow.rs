@@ -11,6 +11,7 @@ use switchhook::track::{ChannelEvent, ChannelInfo, Disposition, Session as _};
 use crate::following::{
     Follower, START, dialogue, play as play_calls, recorded_esl, shown, tests_folder, wanted,
 };
+use crate::link_session::{drain, survives};
 
 const SECRET: &str = "change-this-password";
 
@@ -25,21 +26,6 @@ fn user(user: &str, password: &str) -> Account {
 
 fn folder() -> PathBuf {
     tests_folder().join("dialogues/esl")
-}
-
-/// What a session has said until it waits: what it wrote, and the rest.
-fn drain(session: &mut Session) -> (Vec<u8>, Vec<Output>) {
-    let (mut written, mut rest) = (Vec::new(), Vec::new());
-    loop {
-        match session.poll_output() {
-            Output::Write(bytes) => written.extend(bytes),
-            end @ (Output::Wait(_) | Output::Closed) => {
-                rest.push(end);
-                return (written, rest);
-            }
-            other => rest.push(other),
-        }
-    }
 }
 
 /// Plays a recorded conversation: the session must write what was written then, byte for byte. FreeSWITCH's bytes come in
@@ -468,22 +454,10 @@ proptest::proptest! {
         words in proptest::collection::vec((0usize..WORDS.len(), 0usize..60), 0..40),
         bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..20),
     ) {
-        let mut now = Instant::now();
-        let mut session = following(now);
-        for (word, cut) in words {
-            let word = WORDS[word].as_bytes();
-            let cut = cut.min(word.len());
-            session.handle_bytes(now, START, &word[..cut]);
-            session.handle_bytes(now, START, &word[cut..]);
-            now += Duration::from_secs(1);
-            session.handle_timeout(now);
-            let (_, said) = drain(&mut session);
-            let last = said.last();
-            proptest::prop_assert!(matches!(last, Some(Output::Wait(_) | Output::Closed)), "{:?}", last);
-        }
-        session.handle_bytes(now, START, &bytes);
-        session.handle_eof();
-        proptest::prop_assert!(matches!(drain(&mut session).1.last(), Some(Output::Closed)));
+        let now = Instant::now();
+        let session = following(now);
+        let words = words.into_iter().map(|(word, cut)| (WORDS[word], cut));
+        survives(session, now, words, &bytes);
     }
 }
 

@@ -23,6 +23,7 @@ mod follow;
 mod follow_esl;
 mod following;
 mod layers;
+mod link_session;
 mod program;
 mod readme;
 mod track;
