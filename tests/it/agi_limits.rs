@@ -30,6 +30,23 @@ fn the_environment_has_one_time_for_all_its_bytes() {
     panic!("the environment was read, {:?} after its beginning", now - start);
 }
 
+/// Who was stopped for a while looks late. A reply that is there then counts, bytes without an end do not.
+#[test]
+fn a_reply_counts_however_late_it_is_read() {
+    for (bytes, said) in
+        [("200 result=0\n", "done"), ("200 resu", "note protocol_error the PBX did not reply in time")]
+    {
+        let now = Instant::now();
+        let mut session = AgiSession::new(now);
+        session.handle_bytes(now, &environment());
+        session.run(now, CommandId(0), command("answer").expect("a command"));
+        outputs(&mut session);
+        let SessionOutput::Wait(until) = session.poll_output() else { panic!("it does not wait") };
+        session.handle_bytes(until + Duration::from_secs(5), bytes.as_bytes());
+        assert_eq!(outputs(&mut session)[0], said);
+    }
+}
+
 #[test]
 fn limits() {
     let key = "agi_network: yes\n";

@@ -221,8 +221,6 @@ impl AgiSession {
 
 impl Session for AgiSession {
     fn handle_bytes(&mut self, now: Instant, bytes: &[u8]) {
-        // A peer that never stops talking does not keep its time from running out.
-        self.handle_timeout(now);
         let mut rest = bytes;
         while !matches!(self.state, State::Closed)
             && let Some(line) = self.lines.next(&mut rest)
@@ -232,6 +230,9 @@ impl Session for AgiSession {
                 Err(_) => self.protocol_error(format!("a line is longer than {LINE_MAX} bytes")),
             }
         }
+        // A peer that never stops talking does not keep its time from running out. A reply that is there counts, however
+        // late it is read.
+        self.handle_timeout(now);
     }
 
     fn handle_eof(&mut self, _now: Instant) {

@@ -344,11 +344,13 @@ impl Session for OutboundSession {
             let message = self.packets.next_packet().and_then(|p| p.map(Message::parse).transpose());
             match message {
                 Ok(Some(message)) => self.handle_message(now, message),
-                Ok(None) => return,
+                Ok(None) => break,
                 // What it says is not told: a code can be in it.
                 Err(e) => self.protocol_error(e.to_string()),
             }
         }
+        // A peer that never stops talking does not keep its time from running out.
+        self.handle_timeout(now);
     }
 
     fn handle_eof(&mut self, _now: Instant) {
