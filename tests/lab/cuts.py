@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -19,6 +20,8 @@ _HESITATE = wait(8)
 # How long a call may take until a telephone rings: the longest waits for the dialplan's guard, 15 s.
 _RINGS = 40
 _LOSS = 0.05
+# From the call's beginning to the prompt in which the caller types: what is typed before it is lost.
+_TO_THE_PROMPT = 1.5
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ def killed(lab: Lab) -> Iterator[str]:
 def frozen(lab: Lab) -> Iterator[str]:
     typing = lab.call(VIP, wait(4), keys("0042"))
     lab.wait_told(typing, "call")
+    time.sleep(_TO_THE_PROMPT)
     lab.docker("pause", "switchhook")
     held = lab.call(OFFICE)
     yield from _expect(lab, held, "a call while Switchhook is frozen", OFFICE_ALONE)
