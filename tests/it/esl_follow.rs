@@ -163,17 +163,7 @@ fn the_shipped_account_has_the_events_that_are_wanted() {
 fn a_link_that_opens_in_the_middle_of_calls() {
     let said = play("session/snapshot.txt", account(), usize::MAX, usize::MAX);
     let mut follower = Follower::restored([], 0);
-    for output in said {
-        match output {
-            Output::Snapshot { at, channels, .. } => {
-                assert_eq!(channels.len(), 4);
-                follower.pass_until(at - START);
-                follower.snapshot(at - START, &channels);
-            }
-            Output::Event(at, event) => follower.take(at - START, *event),
-            _ => {}
-        }
-    }
+    assert_eq!(follower.take_all(said), [4]);
     let told = follower.end();
     assert_eq!(
         shown(&told),

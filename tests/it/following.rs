@@ -10,7 +10,8 @@ use switchhook::asterisk::ami::{Decoder, channel_event};
 use switchhook::freeswitch::esl::{Message, PacketReader};
 use switchhook::freeswitch::inbound::channel_events;
 use switchhook::track::{
-    CallEvent, ChannelEvent, ChannelInfo, EventKind, Kind, Output, Tracker, Trunks, VariableNames,
+    CallEvent, ChannelEvent, ChannelInfo, EventKind, Kind, Output, SessionOutput, Tracker, Trunks,
+    VariableNames,
 };
 
 /// Wall time of the first event.
@@ -218,6 +219,23 @@ impl Follower {
     }
 
     /// Lets a minute pass.
+    /// Takes what a session has said; how many channels each of its snapshots had.
+    pub(crate) fn take_all<Warning, Lost>(&mut self, said: Vec<SessionOutput<Warning, Lost>>) -> Vec<usize> {
+        let mut snapshots = Vec::new();
+        for output in said {
+            match output {
+                SessionOutput::Snapshot { at, channels, .. } => {
+                    snapshots.push(channels.len());
+                    self.pass_until(at - START);
+                    self.snapshot(at - START, &channels);
+                }
+                SessionOutput::Event(at, event) => self.take(at - START, *event),
+                _ => {}
+            }
+        }
+        snapshots
+    }
+
     pub(crate) fn end(mut self) -> Vec<CallEvent> {
         self.pass_until(self.at + 60_000);
         self.told
