@@ -7,7 +7,7 @@ use switchhook::terms::Secret;
 use switchhook::track::{ChannelEvent, Session as _};
 
 use crate::following::{Follower, START, dialogue, files, recorded, shown, tests_folder};
-use crate::link_session::{drain, survives};
+use crate::link_session::{drain, given_up, survives};
 
 fn account(username: &str, secret: &str) -> Account {
     Account { username: username.to_owned(), secret: Secret::new(secret) }
@@ -139,26 +139,12 @@ fn every_wait_has_an_end() {
         (vec![banner, challenge, login], "Asterisk did not answer in time: the keep-alive"),
         (vec![banner, challenge, login, listed], "Asterisk did not answer in time: the keep-alive"),
     ] {
-        let mut now = Instant::now();
+        let now = Instant::now();
         let mut session = Session::new(now, account("a", "b"));
         for bytes in &said {
             session.handle_bytes(now, START, bytes);
         }
-        let mut waits = 0;
-        let found = loop {
-            match session.poll_output() {
-                Output::Wait(at) => {
-                    waits += 1;
-                    assert!(waits < 10 && at >= now, "{said:?}");
-                    now = at;
-                    session.handle_timeout(now);
-                }
-                Output::Lost(found) => break found.to_string(),
-                _ => {}
-            }
-        };
-        assert_eq!(found, lost);
-        assert!(matches!(session.poll_output(), Output::Closed));
+        assert_eq!(given_up(session, now), lost, "{said:?}");
     }
 }
 

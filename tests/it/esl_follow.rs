@@ -11,7 +11,7 @@ use switchhook::track::{ChannelEvent, ChannelInfo, Disposition, Session as _};
 use crate::following::{
     Follower, START, dialogue, play as play_calls, recorded_esl, shown, tests_folder, wanted,
 };
-use crate::link_session::{drain, survives};
+use crate::link_session::{drain, given_up, survives};
 
 const SECRET: &str = "change-this-password";
 
@@ -192,26 +192,12 @@ fn every_wait_has_an_end() {
         (vec![request, login], "FreeSWITCH did not answer in time: the keep-alive"),
         (vec![request, login, &subscribed, &listed], "FreeSWITCH did not answer in time: the keep-alive"),
     ] {
-        let mut now = Instant::now();
+        let now = Instant::now();
         let mut session = Session::new(now, account());
         for bytes in &said {
             session.handle_bytes(now, START, bytes.as_bytes());
         }
-        let mut waits = 0;
-        let found = loop {
-            match session.poll_output() {
-                Output::Wait(at) => {
-                    waits += 1;
-                    assert!(waits < 10 && at >= now, "{said:?}");
-                    now = at;
-                    session.handle_timeout(now);
-                }
-                Output::Lost(found) => break found.to_string(),
-                _ => {}
-            }
-        };
-        assert_eq!(found, lost);
-        assert!(matches!(session.poll_output(), Output::Closed));
+        assert_eq!(given_up(session, now), lost, "{said:?}");
     }
 }
 

@@ -23,6 +23,25 @@ pub(crate) fn drain<S: Session>(session: &mut S) -> (Vec<u8>, Vec<Said<S>>) {
     }
 }
 
+/// Lets the time pass, with a peer that says nothing more, until the link is lost; why it is.
+pub(crate) fn given_up(mut session: impl Session, mut now: Instant) -> String {
+    let mut waits = 0;
+    let lost = loop {
+        match session.poll_output() {
+            SessionOutput::Wait(at) => {
+                waits += 1;
+                assert!(waits < 10 && at >= now, "it does not end");
+                now = at;
+                session.handle_timeout(now);
+            }
+            SessionOutput::Lost(lost) => break lost.to_string(),
+            _ => {}
+        }
+    };
+    assert!(matches!(session.poll_output(), SessionOutput::Closed));
+    lost
+}
+
 /// Whatever a peer sends, and wherever its words are cut, the session waits or is over.
 pub(crate) fn survives(
     mut session: impl Session,

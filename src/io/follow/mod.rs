@@ -5,9 +5,9 @@
 //! ```
 //!
 //! The reader does nothing but read: Asterisk drops whoever is slower than 100 ms, FreeSWITCH whoever has 100,000 events
-//! waiting. What it read is tracked by the time at
-//! which it came. The sink may be slow; the queue is what waits for it. When the queue is full the link is closed with an
-//! alarm, and what was missed is found by comparing with the PBX at the next connect.
+//! waiting. What it read is tracked by the time at which it came. The sink may be slow; the queue is what waits for it.
+//! When the queue is full the link is closed with an alarm, and what was missed is found by comparing with the PBX at the
+//! next connect.
 
 mod follower;
 mod links;
